@@ -1,0 +1,5 @@
+//! The kernel's IP Virtual Server, programmed over generic netlink.
+
+pub mod model;
+
+pub use model::{Forwarding, Protocol};

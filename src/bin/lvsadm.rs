@@ -1,0 +1,3 @@
+//! The tool for people whose hands know ipvsadm: `lvsadm`.
+
+fn main() {}

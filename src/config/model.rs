@@ -1,0 +1,206 @@
+//! The configuration as the rest of the daemon sees it: checked, complete, without defaults to fill in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use ipvs::{Forwarding, Protocol};
+use probes::ProbeSpec;
+use serde::{Deserialize, Serialize};
+
+/// A configuration that has passed every check.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Who belongs together, and the keys that prove it.
+    pub cluster: Cluster,
+    /// How often directors tell each other that they live, and when silence means death.
+    pub heartbeat: HeartbeatTiming,
+    /// The hosts that run `caribe`, by name; never empty.
+    pub directors: BTreeMap<String, Director>,
+    /// The units of ownership, by name.
+    pub groups: BTreeMap<String, Group>,
+    /// The virtual services, by name.
+    pub virtuals: BTreeMap<String, Virtual>,
+    /// Where the API listens.
+    pub control: Control,
+    /// What two directors compare to know that they run the same settings.
+    pub digest: Digest,
+}
+
+/// SHA-256 of the meaning of a configuration: equal on two directors exactly when they run the
+/// same settings, whatever their comments and order of keys.
+#[derive(Clone, Copy, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Digest(pub [u8; 8]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// `[cluster]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cluster {
+    /// Heartbeats of another cluster are dropped.
+    pub name: String,
+    /// Key files: the first signs, all verify. Never empty.
+    pub keys: Vec<PathBuf>,
+}
+
+/// `[heartbeat]`
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct HeartbeatTiming {
+    /// Between two heartbeats on a path.
+    pub keepalive: Duration,
+    /// Silence on every path that means a peer is dead; more than twice `keepalive`.
+    pub deadtime: Duration,
+    /// Silence that is logged as late; below `deadtime`.
+    pub warntime: Duration,
+    /// How long a fresh start waits for peers never heard; not below `deadtime`.
+    pub initdead: Duration,
+    /// UDP port of the heartbeats, on every director.
+    pub port: u16,
+}
+
+/// `[[director]]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Director {
+    /// The host's name, or what `--node` says.
+    pub name: String,
+    /// More is preferred.
+    pub priority: u16,
+    /// Path `i` of one director talks to path `i` of every other. Never empty, and every director
+    /// has as many.
+    pub paths: Vec<HeartbeatPath>,
+}
+
+/// One way for heartbeats between directors.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum HeartbeatPath {
+    /// UDP to the director's address on one network.
+    Udp(IpAddr),
+}
+
+/// `[[group]]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Group {
+    /// How messages and commands call it.
+    pub name: String,
+    /// What happens when a better director returns.
+    pub failback: Failback,
+    /// The director preferred for this group before any priority.
+    pub prefer: Option<String>,
+    /// The addresses that move together. Never empty, no address twice.
+    pub vips: Vec<Vip>,
+    /// Interfaces whose loss of carrier makes a director unfit.
+    pub monitor_links: Vec<String>,
+}
+
+/// When a group goes back to a better director that has returned.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Failback {
+    /// After the better director has been fit and ready for this long.
+    Auto {
+        /// Zero means at once.
+        delay: Duration,
+    },
+    /// Only when an operator says so.
+    Manual,
+}
+
+/// A virtual IP address and where it is put.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Vip {
+    /// Address with its prefix length; the host part is kept.
+    pub address: IpNet,
+    /// The interface that carries it.
+    pub interface: String,
+    /// IPv4 only: the label that `ip addr` and old tools show, `eth0:1`.
+    pub label: Option<String>,
+}
+
+/// `[[virtual]]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Virtual {
+    /// How messages and commands call it.
+    pub name: String,
+    /// The group whose addresses it serves on.
+    pub group: String,
+    /// What of the traffic is its.
+    pub matches: Match,
+    /// The kernel's name of the scheduler.
+    pub scheduler: String,
+    /// How packets reach the servers, unless a server says otherwise.
+    pub forward: Forwarding,
+    /// How long a client stays with its server.
+    pub persistent: Option<Duration>,
+    /// Serves while no server is up.
+    pub sorry: Option<SocketAddr>,
+    /// What becomes of a server that fails.
+    pub on_failure: OnFailure,
+    /// How servers are checked; `None` means they are always up.
+    pub probe: Option<ProbeSpec>,
+    /// The real servers, in the order of the file. No address and port twice.
+    pub servers: Vec<Server>,
+}
+
+/// The traffic that a virtual service takes.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Match {
+    /// Packets to an address and one of some ports.
+    Address {
+        /// The VIP.
+        address: IpAddr,
+        /// Never empty, no port twice; each becomes an IPVS service of its own.
+        ports: Vec<u16>,
+        /// TCP or UDP.
+        protocol: Protocol,
+    },
+    /// Packets that a firewall rule has marked.
+    FwMark {
+        /// Above zero.
+        mark: u32,
+        /// The family of the group's addresses that the mark stands for.
+        ipv6: bool,
+    },
+}
+
+/// What becomes of a server that fails its probe.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OnFailure {
+    /// It leaves the table; its connections break.
+    Remove,
+    /// It stays with weight 0; established connections go on.
+    Quiesce,
+}
+
+/// `[[virtual.server]]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    /// Where packets are sent.
+    pub address: IpAddr,
+    /// `None`: the virtual's port.
+    pub port: Option<u16>,
+    /// Share of new connections; 0 takes none.
+    pub weight: u32,
+    /// Overrides the virtual's.
+    pub forward: Option<Forwarding>,
+    /// Overrides the virtual's.
+    pub probe: Option<ProbeSpec>,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Control {
+    /// The Unix socket of the API.
+    pub socket: PathBuf,
+}

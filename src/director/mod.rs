@@ -1,0 +1,5 @@
+//! The composition: threads, channels and the one snapshot that everybody reads.
+
+pub mod snapshot;
+
+pub use snapshot::Snapshot;

@@ -1,0 +1,199 @@
+//! Everything an operator may ask about a running director, at one moment.
+//!
+//! The only source of `caribe status`, of the API and of metrics, so that they cannot disagree.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipvs::{Forwarding, Protocol};
+use serde::{Deserialize, Serialize};
+
+/// A director as it sees itself, its peers, its groups and its services.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// This director's name.
+    pub node: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Version of the running program.
+    pub version: String,
+    /// Digest of the running configuration, in hex.
+    pub config: String,
+    /// How long the daemon has been running.
+    pub uptime: Duration,
+    /// Every director of the configuration, this one included, by name.
+    pub directors: Vec<DirectorStatus>,
+    /// Every group, by name.
+    pub groups: Vec<GroupStatus>,
+    /// Every virtual service, by name.
+    pub services: Vec<ServiceStatus>,
+    /// What has been dropped and repaired since the start.
+    pub counters: Counters,
+}
+
+/// A director as this one knows it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct DirectorStatus {
+    /// Its name.
+    pub name: String,
+    /// Its configured priority.
+    pub priority: u16,
+    /// Whether it is the one that answers.
+    pub local: bool,
+    /// Whether it lives.
+    pub liveness: Liveness,
+    /// Whether it says that it hears us; `None` for this director itself.
+    pub hears_us: Option<bool>,
+    /// Whether it runs the same configuration; `None` until heard, and for this director itself.
+    pub same_config: Option<bool>,
+    /// Its paths, in configured order. For this director itself: where it listens.
+    pub paths: Vec<PathStatus>,
+}
+
+/// Whether a director lives.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Liveness {
+    /// Heard within deadtime.
+    Alive,
+    /// Silent for longer than deadtime, or said that it stops.
+    Dead,
+    /// Not heard since this director started.
+    Unknown,
+}
+
+/// One way to a director.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct PathStatus {
+    /// The peer's address on it.
+    pub address: SocketAddr,
+    /// Whether heartbeats come in on it.
+    pub liveness: Liveness,
+    /// Since the last good heartbeat; `None` if there was none, and for this director itself.
+    pub silence: Option<Duration>,
+}
+
+/// A group as this director sees it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// This director's role in it.
+    pub role: Role,
+    /// Who is active, as far as this director knows.
+    pub owner: Option<String>,
+    /// Grows with each change of owner.
+    pub epoch: u64,
+    /// Whether this director could serve it.
+    pub fit: bool,
+    /// Whether its probes have run and its table is programmed here.
+    pub ready: bool,
+    /// How long the role has been held.
+    pub since: Duration,
+    /// Why this role, in a few words.
+    pub reason: String,
+    /// Its addresses.
+    pub vips: Vec<VipStatus>,
+}
+
+/// A director's role in a group.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Holds the VIPs.
+    Active,
+    /// Ready to hold them.
+    Standby,
+}
+
+/// An address of a group.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct VipStatus {
+    /// With prefix length.
+    pub address: String,
+    /// Where it is put.
+    pub interface: String,
+    /// Whether this host carries it.
+    pub present: bool,
+    /// What prevents it, if anything does.
+    pub problem: Option<String>,
+}
+
+/// A virtual service of the configuration.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// The group whose addresses it serves on.
+    pub group: String,
+    /// `192.0.2.80:80`, `192.0.2.80:80,443`, `[2001:db8::80]:80` or `fwmark 1`.
+    pub address: String,
+    /// `None` for a firewall mark.
+    pub protocol: Option<Protocol>,
+    /// The kernel's name of the scheduler.
+    pub scheduler: String,
+    /// Whether the kernel's table is as desired; what differs otherwise.
+    pub problem: Option<String>,
+    /// Its real servers, in configured order, the sorry server last.
+    pub servers: Vec<ServerStatus>,
+}
+
+/// A real server behind a virtual service.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ServerStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port; 0 behind a firewall mark.
+    pub port: u16,
+    /// Whether it serves only while no other does.
+    pub sorry: bool,
+    /// How packets reach it.
+    pub forward: Forwarding,
+    /// As configured.
+    pub weight: u32,
+    /// In the kernel's table; `None` when it is not there.
+    pub kernel_weight: Option<u32>,
+    /// What its probe says.
+    pub health: Health,
+    /// Why, when it is not up: "connection refused".
+    pub reason: Option<String>,
+    /// How long it has been in this state.
+    pub since: Option<Duration>,
+    /// Established connections that the kernel counts.
+    pub active_connections: u32,
+    /// Other connections that the kernel counts.
+    pub inactive_connections: u32,
+}
+
+/// What a probe says of a server.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Serves.
+    Up,
+    /// Does not serve.
+    Down,
+    /// No verdict yet.
+    Unknown,
+    /// Has no probe.
+    Unchecked,
+}
+
+/// What has been dropped and repaired since the start.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Counters {
+    /// Heartbeats sent, on all paths.
+    pub heartbeats_sent: u64,
+    /// Good heartbeats received, on all paths.
+    pub heartbeats_received: u64,
+    /// Datagrams dropped, by reason.
+    pub dropped: std::collections::BTreeMap<String, u64>,
+    /// Heartbeats that came later than warntime.
+    pub late: u64,
+    /// Takeovers by this director.
+    pub takeovers: u64,
+    /// Differences of the kernel's IPVS table that were not ours and have been mended.
+    pub drift_repaired: u64,
+    /// VIPs that somebody removed and that have been put back.
+    pub vips_restored: u64,
+}

@@ -1,0 +1,3 @@
+//! The director: `caribe`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A kernel with IPVS for every test, and the hosts in it.
