@@ -1,5 +1,6 @@
 //! The kernel's IP Virtual Server, programmed over generic netlink.
 
 pub mod model;
+pub mod netlink;
 
-pub use model::{Forwarding, Protocol};
+pub use model::*;

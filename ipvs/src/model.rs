@@ -1,5 +1,9 @@
 //! IPVS objects as plain values: services, destinations and the table they make.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
 use serde::{Deserialize, Serialize};
 
 /// Transport protocol of a virtual service.
@@ -10,6 +14,18 @@ pub enum Protocol {
     Tcp,
     /// IPPROTO_UDP, 17.
     Udp,
+    /// IPPROTO_SCTP, 132.
+    Sctp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
+        })
+    }
 }
 
 /// How a director forwards packets to a destination (`IP_VS_CONN_F_FWD_MASK`, linux/ip_vs.h).
@@ -22,4 +38,294 @@ pub enum Forwarding {
     Direct,
     /// IP-in-IP; the destination has a tunnel and the VIP.
     Tunnel,
+    /// The director's own stack. Kernels say so of some destinations that are local addresses,
+    /// whatever was asked for.
+    Local,
+}
+
+/// What tells a service from all others.
+///
+/// The order is that of `ipvsadm`'s listing as long as addresses do not span half of their space.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceKey {
+    /// Packets to an address and port.
+    Address {
+        /// Their protocol.
+        protocol: Protocol,
+        /// The VIP.
+        address: IpAddr,
+        /// 0 means every port, which needs persistence.
+        port: u16,
+    },
+    /// Packets that the packet filter has given a mark.
+    FwMark {
+        /// The mark, not 0.
+        mark: u32,
+        /// Whether IPv6 packets are meant; a mark stands for one address family.
+        ipv6: bool,
+    },
+}
+
+impl ServiceKey {
+    /// Whether the service is one for IPv6.
+    pub fn is_ipv6(&self) -> bool {
+        match self {
+            Self::Address { address, .. } => address.is_ipv6(),
+            Self::FwMark { ipv6, .. } => *ipv6,
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address {
+                protocol,
+                address: IpAddr::V4(address),
+                port,
+            } => {
+                write!(f, "{protocol} {address}:{port}")
+            }
+            Self::Address {
+                protocol,
+                address: IpAddr::V6(address),
+                port,
+            } => {
+                write!(f, "{protocol} [{address}]:{port}")
+            }
+            Self::FwMark { mark, ipv6: false } => write!(f, "fwmark {mark}"),
+            Self::FwMark { mark, ipv6: true } => write!(f, "fwmark {mark} IPv6"),
+        }
+    }
+}
+
+/// How a virtual service schedules connections.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Service {
+    /// The kernel's name of the scheduler, at most 15 bytes.
+    pub scheduler: String,
+    /// Options of schedulers, and one-packet scheduling.
+    pub flags: ServiceFlags,
+    /// Whether clients return to the same destination.
+    pub persistence: Option<Persistence>,
+}
+
+impl Service {
+    /// A service without flags and persistence.
+    pub fn new(scheduler: impl Into<String>) -> Self {
+        Self {
+            scheduler: scheduler.into(),
+            flags: ServiceFlags::default(),
+            persistence: None,
+        }
+    }
+}
+
+/// Flags that an operator may set on a service (`IP_VS_SVC_F_*`, linux/ip_vs.h).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct ServiceFlags {
+    /// Schedule each datagram on its own.
+    pub one_packet: bool,
+    /// Scheduler flag 1: fallback for `sh` and `mh`.
+    pub fallback: bool,
+    /// Scheduler flag 2: hash the source port too, for `sh` and `mh`.
+    pub port: bool,
+    /// Scheduler flag 3: no scheduler of the kernel uses it.
+    pub third: bool,
+}
+
+/// Affinity of clients to destinations.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Persistence {
+    /// How long after its last connection a client is remembered, in seconds.
+    pub timeout: u32,
+    /// Which clients count as one.
+    pub granularity: Granularity,
+    /// A persistence engine such as `sip`, at most 15 bytes.
+    pub engine: Option<String>,
+}
+
+/// Which clients count as one for persistence.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Granularity {
+    /// IPv4 clients that are equal under this mask.
+    Mask(Ipv4Addr),
+    /// IPv6 clients that are equal in so many first bits, 1 to 128.
+    Prefix(u8),
+}
+
+impl Granularity {
+    /// Each client for itself.
+    pub fn host(ipv6: bool) -> Self {
+        if ipv6 {
+            Self::Prefix(128)
+        } else {
+            Self::Mask(Ipv4Addr::BROADCAST)
+        }
+    }
+
+    /// Clients that share a network with this prefix length, cut to what the family allows.
+    pub fn network(ipv6: bool, prefix: u8) -> Self {
+        if ipv6 {
+            return Self::Prefix(prefix.clamp(1, 128));
+        }
+        let shift = 32 - u32::from(prefix.min(32));
+        Self::Mask(Ipv4Addr::from_bits(
+            u32::MAX.checked_shl(shift).unwrap_or(0),
+        ))
+    }
+}
+
+/// What tells a destination from the others of its service.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct DestinationKey {
+    /// The real server's address.
+    pub address: IpAddr,
+    /// Its port. With [`Forwarding::Direct`] and [`Forwarding::Tunnel`] the service's counts.
+    pub port: u16,
+}
+
+impl fmt::Display for DestinationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        std::net::SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
+/// How a real server gets its share.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Destination {
+    /// The way of the packets to it.
+    pub forwarding: Forwarding,
+    /// Its share, 0 to 2,147,483,647; 0 admits no new connections.
+    pub weight: u32,
+    /// No new connections above so many; 0 is no limit.
+    pub upper_threshold: u32,
+    /// New connections again below so many; 0 means three quarters of the upper threshold.
+    pub lower_threshold: u32,
+    /// How packets are wrapped; of meaning for [`Forwarding::Tunnel`] only.
+    pub encapsulation: Encapsulation,
+}
+
+impl Destination {
+    /// A destination without thresholds and with IP-in-IP for a tunnel.
+    pub fn new(forwarding: Forwarding, weight: u32) -> Self {
+        Self {
+            forwarding,
+            weight,
+            upper_threshold: 0,
+            lower_threshold: 0,
+            encapsulation: Encapsulation::Ipip,
+        }
+    }
+}
+
+/// How packets for a tunnelled destination are wrapped (Linux 5.3 on; before, IP-in-IP only).
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encapsulation {
+    /// IP in IP.
+    #[default]
+    Ipip,
+    /// Generic UDP encapsulation.
+    Gue {
+        /// UDP port of the destination's tunnel, not 0.
+        port: u16,
+        /// `IP_VS_TUNNEL_ENCAP_FLAG_*`: 0 none, 1 checksum, 2 remote checksum offload.
+        flags: u16,
+    },
+    /// Generic routing encapsulation.
+    Gre {
+        /// `IP_VS_TUNNEL_ENCAP_FLAG_*`: 0 none, 1 checksum.
+        flags: u16,
+    },
+}
+
+/// A service with its destinations.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Entry {
+    /// How it schedules.
+    pub service: Service,
+    /// Its real servers.
+    pub destinations: BTreeMap<DestinationKey, Destination>,
+}
+
+/// All services by key.
+pub type Table = BTreeMap<ServiceKey, Entry>;
+
+/// What the kernel has counted for a service or destination.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Stats {
+    /// Connections scheduled.
+    pub connections: u64,
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Packets to clients.
+    pub packets_out: u64,
+    /// Bytes from clients.
+    pub bytes_in: u64,
+    /// Bytes to clients.
+    pub bytes_out: u64,
+    /// Connections a second, as estimated by the kernel over some seconds.
+    pub connection_rate: u64,
+    /// Packets a second from clients, likewise.
+    pub packet_rate_in: u64,
+    /// Packets a second to clients, likewise.
+    pub packet_rate_out: u64,
+    /// Bytes a second from clients, likewise.
+    pub byte_rate_in: u64,
+    /// Bytes a second to clients, likewise.
+    pub byte_rate_out: u64,
+}
+
+/// A service as the kernel lists it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ListedService {
+    /// Which one.
+    pub key: ServiceKey,
+    /// How it schedules.
+    pub service: Service,
+    /// Its counters.
+    pub stats: Stats,
+    /// Its destinations in the kernel's order.
+    pub destinations: Vec<ListedDestination>,
+}
+
+/// A destination as the kernel lists it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ListedDestination {
+    /// Which one.
+    pub key: DestinationKey,
+    /// How it gets its share.
+    pub destination: Destination,
+    /// Connections that are established.
+    pub active: u32,
+    /// Connections in any other state.
+    pub inactive: u32,
+    /// Clients that are remembered.
+    pub persistent: u32,
+    /// Its counters.
+    pub stats: Stats,
+}
+
+/// A listing without its counters.
+pub fn table(listing: &[ListedService]) -> Table {
+    listing
+        .iter()
+        .map(|listed| {
+            let destinations = listed
+                .destinations
+                .iter()
+                .map(|listed| (listed.key, listed.destination))
+                .collect();
+            (
+                listed.key,
+                Entry {
+                    service: listed.service.clone(),
+                    destinations,
+                },
+            )
+        })
+        .collect()
 }
