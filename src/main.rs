@@ -1,3 +1,5 @@
 //! The director: `caribe`.
 
-fn main() {}
+fn main() -> caribe::cli::Exit {
+    caribe::cli::main()
+}

@@ -1,1 +1,46 @@
-//! (see ARCHITECTURE.md)
+//! The command line of `caribe`: what it understands, what it prints, and how it ends.
+
+pub mod args;
+mod exit;
+mod format;
+pub mod logging;
+pub mod output;
+mod run;
+mod status;
+mod table;
+
+use clap::Parser;
+
+pub use args::{Cli, Command, RunArgs};
+pub use exit::Exit;
+
+/// Runs `caribe` with the arguments of this process.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(err) => {
+            // Help and version come this way too, for standard output; a reader that has gone
+            // away is no failure.
+            let _ = err.print();
+            return if err.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+        }
+    };
+    match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Check(_) => unavailable(),
+        Command::Status(args) => status::status(&args),
+        Command::Key(args) => match args.command {
+            args::KeyCommand::Generate(_) => unavailable(),
+        },
+    }
+}
+
+fn unavailable() -> Exit {
+    output::complain(&"this build does not have this command");
+    Exit::Failed
+}

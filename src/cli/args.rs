@@ -1,0 +1,192 @@
+//! What the command line of `caribe` understands.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+/// Where the configuration is unless the command line says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/caribe/caribe.toml";
+
+/// An LVS director with integrated failover
+///
+/// Two or more directors heartbeat each other. One of them holds the virtual IP addresses, and the
+/// kernel's IPVS spreads connections over real servers that caribe keeps probing.
+#[derive(Debug, Parser)]
+#[command(name = "caribe", version, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+#[command(after_help = "The manual has more: caribe(8), caribe.toml(5).")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the director in the foreground, until SIGTERM
+    ///
+    /// On a clean stop the groups it holds are given to a peer first.
+    Run(RunArgs),
+    /// Check a configuration, and whether this host can run it
+    ///
+    /// All errors are shown at once, each with the line it is on. Nothing is changed.
+    Check(CheckArgs),
+    /// Show directors, groups and services as the running daemon sees them
+    ///
+    /// What is wrong comes first. The exit status says only whether the daemon answered: for
+    /// monitoring ask /readyz of the API, or take --json.
+    Status(StatusArgs),
+    /// Make the secret that the directors of a cluster share
+    Key(KeyArgs),
+}
+
+/// `caribe run`
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// The configuration, the same file on every director
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Which [[director]] this host is, if not the one of its host name
+    #[arg(short, long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// How and how much to log.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// How and how much the daemon logs.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// How much to log on standard error: error, warn, info, debug or trace, also for one module, as
+    /// in info,caribe::cluster=debug
+    #[arg(long, value_name = "LEVEL", env = "CARIBE_LOG", default_value = "info")]
+    #[arg(value_parser = log_level, hide_env_values = true)]
+    pub log_level: String,
+    /// As lines for people, or as one JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// `caribe check`
+#[derive(Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// The configuration
+    #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub file: PathBuf,
+    /// Check it as if this host were that [[director]]
+    #[arg(short, long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Check the file alone, not this host: its name, interfaces and key files
+    #[arg(long)]
+    pub no_host: bool,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `caribe status`
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Print the daemon's answer as it is: one JSON object on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Show only what has a problem
+    #[arg(short, long, conflicts_with = "json")]
+    pub problems: bool,
+    /// Ask again every so many seconds, until Ctrl-C
+    #[arg(short, long, value_name = "SECONDS", value_parser = interval)]
+    pub interval: Option<Duration>,
+    /// The daemon's control socket
+    #[arg(short, long, value_name = "PATH", conflicts_with = "config")]
+    pub socket: Option<PathBuf>,
+    /// The configuration that names the control socket [default: /etc/caribe/caribe.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `caribe key`
+#[derive(Args, Clone, Debug)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct KeyArgs {
+    /// What to do with keys.
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// A subcommand of `caribe key`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Write a new random key to a new file of mode 0600
+    ///
+    /// Copy it to the other directors in a way that nobody can listen to, and name it in `keys` of
+    /// [cluster] on all of them.
+    Generate(KeyGenerateArgs),
+}
+
+/// `caribe key generate`
+#[derive(Args, Clone, Debug)]
+pub struct KeyGenerateArgs {
+    /// The file to write; it must not exist
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    match EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(err) => Err(format!(
+            "{err}; a level is error, warn, info, debug, trace or off"
+        )),
+    }
+}
+
+/// Below a tenth of a second a terminal only flickers; above a day somebody has mistyped.
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds".to_owned())?;
+    if !(0.1..=86_400.0).contains(&seconds) {
+        return Err("expected 0.1 to 86400 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals_are_sane_numbers_of_seconds() {
+        assert_eq!(interval("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0", "-1", "NaN", "inf", "1e9", "2s"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn log_levels_are_checked_before_anything_starts() {
+        assert!(log_level("info").is_ok());
+        assert!(log_level("info,caribe::cluster=debug").is_ok());
+        assert!(log_level("caribe=loud").is_err());
+    }
+}

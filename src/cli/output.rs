@@ -1,0 +1,64 @@
+//! Standard output and standard error, for a reader that may go away.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use super::Exit;
+
+/// Prints `text` on standard output.
+///
+/// # Errors
+///
+/// How to end when it cannot be written: quietly and well if the reader has seen enough (`| head`),
+/// as failed, and said so, if for instance the disk is full.
+pub fn print(text: &str) -> Result<(), Exit> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Ok(()) => Ok(()),
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(Exit::Done),
+        Err(err) => {
+            complain(&format_args!("cannot write to standard output: {err}"));
+            Err(Exit::Failed)
+        }
+    }
+}
+
+/// Prints `caribe: MESSAGE` on standard error. If that cannot be written there is nobody to tell.
+pub fn complain(message: &dyn Display) {
+    let _ = writeln!(io::stderr().lock(), "caribe: {message}");
+}
+
+/// What is known of the terminal that standard output goes to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Screen {
+    /// Columns and rows; `None` if it is no terminal: then nothing is cut.
+    pub size: Option<(usize, usize)>,
+    /// Whether to use colours.
+    pub colour: bool,
+}
+
+impl Screen {
+    /// Looks at standard output. Colours are for terminals, unless `NO_COLOR` is set and not empty
+    /// (no-color.org) or the terminal is a `dumb` one.
+    #[must_use]
+    pub fn of_stdout() -> Self {
+        let stdout = io::stdout();
+        if !stdout.is_terminal() {
+            return Self::default();
+        }
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
+            || std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+        // A serial console does not know its size and says 0 x 0.
+        let size = rustix::termios::tcgetwinsize(&stdout)
+            .ok()
+            .map(|size| (usize::from(size.ws_col), usize::from(size.ws_row)))
+            .filter(|(columns, rows)| *columns > 0 && *rows > 0);
+        Self {
+            size,
+            colour: !refused,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The text of `caribe status`: problems first, then directors, groups and services.
+
+use std::collections::BTreeSet;
+
+use super::problems::{self, Gravity, Problem, Subject, server_name};
+use crate::cli::format::{Style, duration, harmless, wrap};
+use crate::cli::output::Screen;
+use crate::cli::table::{Align, Cell, Table};
+use crate::director::Snapshot;
+use crate::director::snapshot::{
+    DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus, ServiceStatus,
+    VipStatus,
+};
+use ipvs::Forwarding;
+
+/// More would push the tables off the screen; `--problems` shows all.
+const PROBLEMS_SHOWN: usize = 20;
+/// Room for the mark in front of a problem.
+const INDENT: usize = 3;
+
+/// Shows `snapshot`, or with `only_problems` what of it has a problem.
+pub(super) fn render(snapshot: &Snapshot, only_problems: bool, screen: &Screen) -> String {
+    let problems = problems::find(snapshot);
+    let concerned: BTreeSet<Subject<'_>> = problems.iter().map(|it| it.subject).collect();
+    let shown = |subject: Subject<'_>| !only_problems || concerned.contains(&subject);
+
+    let directors: Vec<_> = snapshot
+        .directors
+        .iter()
+        .filter(|director| shown(Subject::Director(&director.name)))
+        .collect();
+    let groups: Vec<_> = snapshot
+        .groups
+        .iter()
+        .filter(|group| shown(Subject::Group(&group.name)))
+        .collect();
+    let services: Vec<_> = snapshot
+        .services
+        .iter()
+        .filter(|service| shown(Subject::Service(&service.name)))
+        .collect();
+
+    let limit = if only_problems {
+        usize::MAX
+    } else {
+        PROBLEMS_SHOWN
+    };
+    let mut sections = vec![
+        heading(snapshot, screen),
+        problem_list(&problems, limit, screen),
+    ];
+    if !directors.is_empty() {
+        sections.push(director_table(&directors).render(screen));
+    }
+    if !groups.is_empty() {
+        sections.push(group_table(&groups).render(screen));
+    }
+    if !services.is_empty() {
+        sections.push(service_table(&services).render(screen));
+    }
+    // The heading and the verdict belong together.
+    let verdict = sections.remove(1);
+    sections[0].push_str(&verdict);
+    sections.join("\n")
+}
+
+fn heading(snapshot: &Snapshot, screen: &Screen) -> String {
+    let who = format!("{} of cluster {}", snapshot.node, snapshot.cluster);
+    let details = format!(
+        "up {}, caribe {}, configuration {}",
+        duration(snapshot.uptime),
+        snapshot.version,
+        snapshot.config
+    );
+    let text = harmless(&format!("{who}: {details}"));
+    let lines = wrap(&text, screen.size.map(|(columns, _)| columns)).join("\n");
+    format!("{}\n", Style::Title.paint(&lines, screen.colour))
+}
+
+fn problem_list(problems: &[Problem<'_>], limit: usize, screen: &Screen) -> String {
+    if problems.is_empty() {
+        return format!("{}\n", Style::Good.paint("No problems.", screen.colour));
+    }
+    let title = match problems.len() {
+        1 => "1 problem:".to_owned(),
+        count => format!("{count} problems:"),
+    };
+    let mut text = format!("{}\n", Style::Bad.paint(&title, screen.colour));
+    for problem in problems.iter().take(limit) {
+        let (mark, style) = match problem.gravity {
+            Gravity::Outage => ("!!", Style::Bad),
+            Gravity::Degraded => (" !", Style::Warning),
+        };
+        let columns = screen
+            .size
+            .map(|(columns, _)| columns.saturating_sub(INDENT));
+        let wrapped = wrap(&harmless(&problem.text), columns);
+        let lines = wrapped.join(&format!("\n{:INDENT$}", ""));
+        text.push_str(&format!(
+            "{}\n",
+            style.paint(&format!("{mark} {lines}"), screen.colour)
+        ));
+    }
+    if problems.len() > limit {
+        let rest = problems.len() - limit;
+        text.push_str(&format!("   and {rest} more, which --problems shows\n"));
+    }
+    text
+}
+
+fn director_table(directors: &[&DirectorStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("DIRECTOR", Align::Left),
+        ("STATE", Align::Left),
+        ("PRIORITY", Align::Right),
+        ("HEARS US", Align::Left),
+        ("CONFIG", Align::Left),
+        ("PATH", Align::Left),
+        ("HEARD", Align::Left),
+    ]);
+    for director in directors {
+        let name = if director.local {
+            format!("{} (here)", director.name)
+        } else {
+            director.name.clone()
+        };
+        let mut paths = director.paths.iter();
+        let (address, heard) = path_cells(paths.next(), director.local);
+        table.row([
+            name.into(),
+            liveness_cell(director.liveness),
+            director.priority.to_string().into(),
+            answer_cell(director.hears_us, "yes", "NO"),
+            answer_cell(director.same_config, "same", "DIFFERS"),
+            address,
+            heard,
+        ]);
+        for path in paths {
+            let (address, heard) = path_cells(Some(path), director.local);
+            let empty = Cell::default;
+            table.row([empty(), empty(), empty(), empty(), empty(), address, heard]);
+        }
+    }
+    table
+}
+
+fn liveness_cell(liveness: Liveness) -> Cell {
+    match liveness {
+        Liveness::Alive => Cell::new("alive", Style::Good),
+        Liveness::Dead => Cell::new("DEAD", Style::Bad),
+        Liveness::Unknown => Cell::new("never heard", Style::Warning),
+    }
+}
+
+fn answer_cell(answer: Option<bool>, good: &str, bad: &str) -> Cell {
+    match answer {
+        Some(true) => good.into(),
+        Some(false) => Cell::new(bad, Style::Bad),
+        None => Cell::default(),
+    }
+}
+
+fn path_cells(path: Option<&PathStatus>, local: bool) -> (Cell, Cell) {
+    let Some(path) = path else {
+        return (Cell::default(), Cell::default());
+    };
+    let heard = path
+        .silence
+        .map(|silence| format!("{} ago", duration(silence)));
+    let heard = match (path.liveness, heard) {
+        _ if local => Cell::default(),
+        (Liveness::Alive, heard) => heard.unwrap_or_default().into(),
+        (Liveness::Dead, Some(heard)) => Cell::new(format!("DEAD, {heard}"), Style::Bad),
+        (Liveness::Dead, None) => Cell::new("DEAD", Style::Bad),
+        (Liveness::Unknown, _) => Cell::new("never", Style::Warning),
+    };
+    (path.address.to_string().into(), heard)
+}
+
+fn group_table(groups: &[&GroupStatus]) -> Table {
+    let mut table = Table::new(&[
+        ("GROUP", Align::Left),
+        ("OWNER", Align::Left),
+        ("HERE", Align::Left),
+        ("SINCE", Align::Left),
+        ("FIT", Align::Left),
+        ("READY", Align::Left),
+        ("EPOCH", Align::Right),
+        ("VIP", Align::Left),
+        ("HELD HERE", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for group in groups {
+        let mut vips = group.vips.iter();
+        let (vip, held) = vip_cells(vips.next(), group.role);
+        table.row([
+            group.name.as_str().into(),
+            match &group.owner {
+                Some(owner) => owner.into(),
+                None => Cell::new("NONE", Style::Bad),
+            },
+            match group.role {
+                Role::Active => Cell::new("active", Style::Good),
+                Role::Standby => "standby".into(),
+            },
+            duration(group.since).into(),
+            answer_cell(Some(group.fit), "yes", "NO"),
+            answer_cell(Some(group.ready), "yes", "NO"),
+            group.epoch.to_string().into(),
+            vip,
+            held,
+            group.reason.as_str().into(),
+        ]);
+        for next in vips {
+            let (vip, held) = vip_cells(Some(next), group.role);
+            let empty = Cell::default;
+            table.row([
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                vip,
+                held,
+                empty(),
+            ]);
+        }
+    }
+    table
+}
+
+fn vip_cells(vip: Option<&VipStatus>, role: Role) -> (Cell, Cell) {
+    let Some(vip) = vip else {
+        return (Cell::default(), Cell::default());
+    };
+    let held = match (role, vip.present) {
+        (Role::Active, true) => "yes".into(),
+        (Role::Active, false) => Cell::new("NO", Style::Bad),
+        (Role::Standby, true) => Cell::new("YES", Style::Bad),
+        (Role::Standby, false) => "no".into(),
+    };
+    (format!("{} on {}", vip.address, vip.interface).into(), held)
+}
+
+fn service_table(services: &[&ServiceStatus]) -> Table {
+    // Connections under the names that ipvsadm has given them.
+    let mut table = Table::new(&[
+        ("SERVICE", Align::Left),
+        ("FORWARD", Align::Left),
+        ("WEIGHT", Align::Right),
+        ("IN TABLE", Align::Right),
+        ("STATE", Align::Left),
+        ("SINCE", Align::Left),
+        ("ActiveConn", Align::Right),
+        ("InActConn", Align::Right),
+        ("WHY", Align::Left),
+    ]);
+    for service in services {
+        table.line(service_line(service));
+        for server in &service.servers {
+            let sorry = if server.sorry { " (sorry)" } else { "" };
+            table.row([
+                format!("  {}{sorry}", server_name(server)).into(),
+                match server.forward {
+                    Forwarding::Masquerade => "nat".into(),
+                    Forwarding::Direct => "direct".into(),
+                    Forwarding::Tunnel => "tunnel".into(),
+                    Forwarding::Local => "local".into(),
+                },
+                server.weight.to_string().into(),
+                weight_cell(server),
+                health_cell(server),
+                server.since.map(duration).unwrap_or_default().into(),
+                server.active_connections.to_string().into(),
+                server.inactive_connections.to_string().into(),
+                server.reason.as_deref().unwrap_or_default().into(),
+            ]);
+        }
+    }
+    table
+}
+
+/// `www TCP 192.0.2.80:80, wlc, group web: 2 of 3 up`
+fn service_line(service: &ServiceStatus) -> Vec<Cell> {
+    let traffic = match service.protocol {
+        Some(protocol) => format!("{protocol} {}", service.address),
+        None => service.address.clone(),
+    };
+    let real = || service.servers.iter().filter(|server| !server.sorry);
+    let up = real()
+        .filter(|it| matches!(it.health, Health::Up | Health::Unchecked))
+        .count();
+    let all = real().count();
+    let style = match up {
+        _ if up == all => Style::Plain,
+        0 => Style::Bad,
+        _ => Style::Warning,
+    };
+    let mut line = vec![
+        Cell::new(&service.name, Style::Title),
+        format!("{traffic}, {}, group {}:", service.scheduler, service.group).into(),
+        Cell::new(format!("{up} of {all} up"), style),
+    ];
+    if let Some(problem) = &service.problem {
+        line.push(Cell::new(format!("- {problem}"), Style::Bad));
+    }
+    line
+}
+
+/// Remarkable where the kernel does otherwise than the configuration says.
+fn weight_cell(server: &ServerStatus) -> Cell {
+    match server.kernel_weight {
+        None => "-".into(),
+        Some(weight) if weight == server.weight || server.sorry => weight.to_string().into(),
+        Some(weight) => Cell::new(weight.to_string(), Style::Warning),
+    }
+}
+
+fn health_cell(server: &ServerStatus) -> Cell {
+    match server.health {
+        Health::Up => Cell::new("up", Style::Good),
+        Health::Down => Cell::new("DOWN", Style::Bad),
+        Health::Unknown => Cell::new("unknown", Style::Warning),
+        Health::Unchecked => "unchecked".into(),
+    }
+}

@@ -1,0 +1,155 @@
+//! The API's client: one blocking request over the control socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::header::HOST;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use super::{Error, STATUS};
+use crate::director::Snapshot;
+
+/// From connecting to the answer's last byte.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// 10,000 servers take about 3 MB.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// Asks the daemon that listens on one control socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A client of the daemon at `socket`, which need not be there yet.
+    #[must_use]
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self {
+            socket: socket.into(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// Asks for everything that the daemon knows.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::get`], and [`Error::BadAnswer`] if the answer is no snapshot.
+    pub fn status(&self) -> Result<Snapshot, Error> {
+        self.parse_status(&self.status_text()?)
+    }
+
+    /// The same, as the JSON text that came.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::get`].
+    pub fn status_text(&self) -> Result<Bytes, Error> {
+        self.get(STATUS)
+    }
+
+    /// Asks for `path` and returns the body of a successful answer. Must not be called from async
+    /// code: it blocks, for 5 s at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotRunning`], [`Error::Gone`], [`Error::Denied`], [`Error::Timeout`],
+    /// [`Error::BadAnswer`] for what is not HTTP, [`Error::Refused`] for any other status than 2xx.
+    pub fn get(&self, path: &str) -> Result<Bytes, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::system("prepare to ask", &self.socket))?;
+        runtime.block_on(async {
+            tokio::time::timeout(self.timeout, self.fetch(path))
+                .await
+                .unwrap_or_else(|_| {
+                    Err(Error::Timeout {
+                        socket: self.socket.clone(),
+                        after: self.timeout,
+                    })
+                })
+        })
+    }
+
+    async fn fetch(&self, path: &str) -> Result<Bytes, Error> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|err| self.unconnected(err))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|err| self.bad_answer(&err))?;
+        tokio::spawn(connection);
+        let request = Request::get(path)
+            .header(HOST, "caribe")
+            .body(Empty::<Bytes>::new())
+            .map_err(|err| self.bad_answer(&err))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|err| self.bad_answer(&err))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await
+            .map_err(|err| self.bad_answer(&err))?
+            .to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(Error::Refused {
+            status: status.as_u16(),
+            message: error_of(&body),
+        })
+    }
+
+    /// Reads the text of [`Client::status_text`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadAnswer`] if it is no snapshot.
+    pub fn parse_status(&self, text: &[u8]) -> Result<Snapshot, Error> {
+        serde_json::from_slice(text).map_err(|err| self.bad_answer(&err))
+    }
+
+    fn unconnected(&self, err: io::Error) -> Error {
+        let socket = self.socket.clone();
+        match err.kind() {
+            io::ErrorKind::NotFound => Error::NotRunning { socket },
+            io::ErrorKind::ConnectionRefused => Error::Gone { socket },
+            io::ErrorKind::PermissionDenied => Error::Denied { socket },
+            // Its backlog is full (connect(2)).
+            io::ErrorKind::WouldBlock => Error::Busy { socket },
+            _ => Error::system("connect to", socket)(err),
+        }
+    }
+
+    fn bad_answer(&self, why: &dyn std::fmt::Display) -> Error {
+        Error::BadAnswer {
+            socket: self.socket.clone(),
+            why: why.to_string(),
+        }
+    }
+}
+
+fn error_of(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        error: String,
+    }
+    match serde_json::from_slice::<Body>(body) {
+        Ok(body) => body.error,
+        Err(_) => "it gave no reason".to_owned(),
+    }
+}

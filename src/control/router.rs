@@ -1,0 +1,101 @@
+//! Which answer belongs to which request: a pure function of the request and the snapshot.
+
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{HEALTH, READINESS, STATUS};
+use crate::director::Snapshot;
+use crate::director::snapshot::GroupStatus;
+
+/// Everything that may be asked, for the answers to what may not.
+const RESOURCES: [&str; 3] = [STATUS, HEALTH, READINESS];
+
+/// A status and a JSON body.
+#[derive(Debug, PartialEq)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+    /// Whether the method was wrong, and `Allow` must tell the right ones (RFC 9110, 15.5.6).
+    pub(super) method_refused: bool,
+}
+
+/// The methods of every resource.
+pub(super) const ALLOWED: &str = "GET, HEAD";
+
+/// Answers a request. `snapshot` is `None` once the director has stopped publishing: what it said
+/// last must not pass for the present.
+pub(super) fn answer(
+    method: &Method,
+    path: &str,
+    has_body: bool,
+    snapshot: Option<&Snapshot>,
+) -> Reply {
+    if !RESOURCES.contains(&path) {
+        let error = format!("there is no {path:?}");
+        return reply(
+            StatusCode::NOT_FOUND,
+            &json!({ "error": error, "resources": RESOURCES }),
+        );
+    }
+    if method != Method::GET && method != Method::HEAD {
+        let error = format!("{path} cannot be asked with {method}, only with {ALLOWED}");
+        let refused = reply(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": error }));
+        return Reply {
+            method_refused: true,
+            ..refused
+        };
+    }
+    if has_body {
+        let error = format!("a {method} of {path} takes no body");
+        return reply(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "error": error }));
+    }
+    let Some(snapshot) = snapshot else {
+        let error = "the director has stopped";
+        return reply(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": error }));
+    };
+    match path {
+        STATUS => reply(StatusCode::OK, snapshot),
+        READINESS => readiness(snapshot),
+        _ => reply(StatusCode::OK, &json!({ "healthy": true })),
+    }
+}
+
+fn readiness(snapshot: &Snapshot) -> Reply {
+    let waiting: Vec<String> = snapshot.groups.iter().filter_map(waits_for).collect();
+    if waiting.is_empty() {
+        return reply(StatusCode::OK, &json!({ "ready": true }));
+    }
+    let error = format!("not ready: {}", waiting.join("; "));
+    let body = json!({ "ready": false, "error": error, "waiting": waiting });
+    reply(StatusCode::SERVICE_UNAVAILABLE, &body)
+}
+
+fn waits_for(group: &GroupStatus) -> Option<String> {
+    let name = &group.name;
+    if group.owner.is_none() {
+        return Some(format!("group {name} has no owner"));
+    }
+    (!group.ready).then(|| format!("group {name} is not ready on this director"))
+}
+
+fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
+    match serde_json::to_vec(body) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            Reply {
+                status,
+                body,
+                method_refused: false,
+            }
+        }
+        Err(err) => {
+            tracing::error!(error = %err, "an answer of the API cannot be written as JSON");
+            Reply {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                body: b"{\"error\":\"the answer cannot be written as JSON\"}\n".to_vec(),
+                method_refused: false,
+            }
+        }
+    }
+}
