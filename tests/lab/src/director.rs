@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -118,20 +118,16 @@ impl Director {
     /// What the daemon says of itself, and how long the answer took.
     #[must_use]
     pub fn timed_status(&self) -> Option<(Value, Duration)> {
-        let start = Instant::now();
-        let socket = PathBuf::from(format!(
+        ask_status(&self.socket())
+    }
+
+    /// The daemon's socket, as seen from outside its host.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        PathBuf::from(format!(
             "/proc/{}/root/run/caribe/caribe.sock",
             self.host.pid()
-        ));
-        let mut stream = UnixStream::connect(socket).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-        let request = "GET /v1/status HTTP/1.1\r\nHost: caribe\r\nConnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let took = start.elapsed();
-        let (_, body) = answer.split_once("\r\n\r\n")?;
-        Some((serde_json::from_str(body).ok()?, took))
+        ))
     }
 
     /// The director's role in a group, as it says itself.
@@ -181,6 +177,22 @@ impl Director {
             || self.is_active(group),
         );
     }
+}
+
+/// Asks a daemon for its status; returns the answer and how long it took, or nothing if there is
+/// no answer.
+#[must_use]
+pub fn ask_status(socket: &Path) -> Option<(Value, Duration)> {
+    let start = Instant::now();
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+    let request = "GET /v1/status HTTP/1.1\r\nHost: caribe\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let took = start.elapsed();
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    Some((serde_json::from_str(body).ok()?, took))
 }
 
 /// The path of a program of this build, as text.

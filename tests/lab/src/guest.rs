@@ -1,8 +1,9 @@
 //! Process 1 of a guest: mounts, modules, a writable root, and the program that it is all for.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,6 +20,8 @@ pub const STAGE: &str = "CARIBE_LAB";
 pub const OUT: &str = "CARIBE_LAB_OUT";
 /// File in that folder with the exit status of the guest's program.
 pub const RESULT: &str = "result";
+/// File in that folder with the arguments of the guest's program, each ended by a NUL.
+pub const ARGS: &str = "args";
 /// The console's line that parts the kernel's boot messages from ours.
 pub const BEGINS: &str = "lab: the guest is up";
 
@@ -167,12 +170,13 @@ fn load_modules() -> Result<(), String> {
 /// Runs this program's second self and, as process 1 must, reaps whatever is left to it.
 fn body() -> Result<i32, String> {
     let own = std::env::args_os().next().unwrap_or_default();
-    // The kernel appends parameters of its own to ours.
-    let args = std::env::args_os()
-        .skip(1)
-        .filter(|arg| arg != "root=98:0" && arg != "console=tty0");
+    let args = fs::read(Path::new(GUEST_OUT).join(ARGS))
+        .map_err(|e| format!("cannot read the arguments of the guest's program: {e}"))?;
+    let args = args
+        .split_inclusive(|byte| *byte == 0)
+        .map(|arg| &arg[..arg.len() - 1]);
     let child = command_path(Path::new(&own))
-        .args(args)
+        .args(args.map(OsStr::from_bytes))
         .env(STAGE, "body")
         .spawn()
         .map_err(|e| format!("cannot start {}: {e}", own.display()))?;
