@@ -1,1 +1,28 @@
-//! (see ARCHITECTURE.md)
+//! Virtual IP addresses: putting them on interfaces, announcing them, and watching both.
+//!
+//! [`Vips`] holds what is wanted and makes it so, a bounded piece per turn, so that the thread that
+//! owns it can send heartbeats in between. Nothing in it waits: the kernel carries out netlink
+//! requests while they are sent, and frames that a card has no room for leave in a later turn.
+//!
+//! An address of the configuration belongs to us wherever it came from: when its group isn't
+//! active here it must not be here, be it left by an earlier run, by another daemon or by hand,
+//! since two hosts that hold one address are worse than none. Beyond the configuration we touch
+//! only addresses that carry our mark ([`table::MARK`]), which a run with another configuration
+//! left. One daemon per network namespace is assumed.
+
+pub mod announcer;
+pub mod carrier;
+mod duties;
+pub mod frame;
+pub mod host;
+pub mod message;
+mod packet;
+mod problem;
+pub mod table;
+mod vips;
+
+pub use duties::{Place, RETRY};
+pub use host::{Host, Kernel, OpenError};
+pub use packet::{Envelope, PacketSocket};
+pub use problem::{Action, Problem};
+pub use vips::{CHUNK, Counts, Output, Vips};

@@ -1,0 +1,161 @@
+//! What the VIPs need of the host, and the host itself: netlink, a packet socket, sysctls.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+use std::{fs, io};
+
+use ipvs::netlink::{self, Batch, Connection, Family, KernelError};
+use rustix::io::Errno;
+
+use super::message::{self, Change};
+use super::packet::{Envelope, PacketSocket};
+use super::table::Event;
+
+/// What the VIPs need of the host. None of it waits: the kernel carries a request out while it is
+/// handed over.
+pub trait Host {
+    /// Carries changes out in their order; one outcome each.
+    ///
+    /// # Errors
+    /// What befell the connection; how many changes were carried out is then unknown.
+    fn apply(&mut self, changes: &[Change])
+    -> Result<Vec<Result<(), KernelError>>, netlink::Error>;
+
+    /// Every interface, then every address.
+    ///
+    /// # Errors
+    /// What befell the connection.
+    fn list(&mut self) -> Result<Vec<Event>, netlink::Error>;
+
+    /// What has happened since the last call.
+    ///
+    /// # Errors
+    /// Some of it is lost; a list must be taken.
+    fn events(&mut self) -> Result<Vec<Event>, netlink::Error>;
+
+    /// Hands frames to interfaces in their order; returns how many were taken.
+    ///
+    /// # Errors
+    /// What befell the first.
+    fn send(&mut self, envelopes: &[Envelope]) -> Result<usize, Errno>;
+
+    /// Whether the host forwards IPv6 packets that come in by this interface.
+    fn is_router(&self, interface: &str) -> bool;
+
+    /// Makes the kernel keep an interface's other IPv4 addresses when their primary is removed.
+    ///
+    /// # Errors
+    /// What befell the sysctl.
+    fn promote_secondaries(&self, interface: &str) -> io::Result<()>;
+}
+
+/// The host's kernel, in the network namespace of the thread that opened it.
+pub struct Kernel {
+    requests: Connection,
+    events: Connection,
+    packets: PacketSocket,
+    batch: Batch,
+}
+
+/// Multicast groups of linux/rtnetlink.h: link, IPv4 addresses, IPv6 addresses.
+const GROUPS: [u32; 3] = [1, 5, 9];
+/// The kernel's answers are there when a request returns; this only bounds a fault.
+const ANSWER: Duration = Duration::from_millis(200);
+/// `struct ifinfomsg` and `struct ifaddrmsg` of family AF_UNSPEC: everything.
+const EVERY_LINK: [u8; 16] = [0; 16];
+const EVERY_ADDRESS: [u8; 8] = [0; 8];
+
+impl Kernel {
+    /// Opens every socket that will be needed.
+    ///
+    /// # Errors
+    /// Which socket the kernel refused, and why.
+    pub fn open() -> Result<Self, OpenError> {
+        let mut events = Connection::open(Family::Route)?;
+        for group in GROUPS {
+            events.subscribe(group)?;
+        }
+        let mut requests = Connection::open(Family::Route)?;
+        requests.set_timeout(ANSWER)?;
+        let packets = PacketSocket::open().map_err(|errno| match errno {
+            Errno::PERM | Errno::ACCESS => OpenError::NotPermitted,
+            errno => OpenError::Packet(errno.into()),
+        })?;
+        Ok(Self {
+            requests,
+            events,
+            packets,
+            batch: Batch::default(),
+        })
+    }
+}
+
+impl AsFd for Kernel {
+    /// Readable when there are [`Host::events`].
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
+/// Why the sockets for addresses and announcements can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The netlink sockets.
+    #[error("addresses cannot be managed: {0}")]
+    Netlink(#[from] netlink::Error),
+    /// The packet socket, for want of a right.
+    #[error("addresses cannot be announced: a packet socket needs CAP_NET_RAW")]
+    NotPermitted,
+    /// The packet socket.
+    #[error("addresses cannot be announced: no packet socket: {0}")]
+    Packet(#[source] io::Error),
+}
+
+impl Host for Kernel {
+    fn apply(
+        &mut self,
+        changes: &[Change],
+    ) -> Result<Vec<Result<(), KernelError>>, netlink::Error> {
+        self.batch.clear();
+        for change in changes {
+            let (kind, flags) = change.kind();
+            self.batch.push(kind, flags, |writer| change.write(writer));
+        }
+        self.requests.batch(&self.batch)
+    }
+
+    fn list(&mut self) -> Result<Vec<Event>, netlink::Error> {
+        let links = self.requests.dump(libc::RTM_GETLINK, 0, &EVERY_LINK)?;
+        let addresses = self.requests.dump(libc::RTM_GETADDR, 0, &EVERY_ADDRESS)?;
+        Ok(links
+            .iter()
+            .chain(addresses.iter())
+            .filter_map(|message| message::decode(message.kind, message.payload))
+            .collect())
+    }
+
+    fn events(&mut self) -> Result<Vec<Event>, netlink::Error> {
+        let replies = self.events.events()?;
+        Ok(replies
+            .iter()
+            .filter_map(|message| message::decode(message.kind, message.payload))
+            .collect())
+    }
+
+    fn send(&mut self, envelopes: &[Envelope]) -> Result<usize, Errno> {
+        self.packets.send(envelopes)
+    }
+
+    fn is_router(&self, interface: &str) -> bool {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/forwarding");
+        fs::read_to_string(path).is_ok_and(|text| text.trim() != "0")
+    }
+
+    fn promote_secondaries(&self, interface: &str) -> io::Result<()> {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/promote_secondaries");
+        if fs::read_to_string(&path)?.trim() == "0" {
+            fs::write(&path, "1")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! The packet socket that announcements leave through.
+#![expect(
+    unsafe_code,
+    reason = "rustix has no link-layer address and lets callers bring their own kinds only so"
+)]
+
+use std::io::IoSlice;
+use std::mem::size_of;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
+use rustix::net::{
+    AddressFamily, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sendmmsg,
+    socket_with,
+};
+
+/// A frame and the number of the interface it leaves by.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Envelope {
+    /// The interface's number.
+    pub index: u32,
+    /// The whole Ethernet frame, without checksum.
+    pub frame: Vec<u8>,
+}
+
+/// One packet socket for all interfaces.
+///
+/// Its protocol is 0: it receives nothing, so that opening and closing it waits for no grace
+/// period of the kernel (packet(7)), and it is bound to no interface, so that one that is created
+/// anew needs no new socket.
+#[derive(Debug)]
+pub struct PacketSocket(OwnedFd);
+
+impl PacketSocket {
+    /// Opens the socket, which needs CAP_NET_RAW.
+    pub fn open() -> Result<Self, Errno> {
+        socket_with(
+            AddressFamily::PACKET,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )
+        .map(Self)
+    }
+
+    /// Hands frames to their interfaces with one system call; returns how many were taken.
+    ///
+    /// # Errors
+    /// What befell the first frame; if one after it fails, the next call that starts with it tells.
+    pub fn send(&self, envelopes: &[Envelope]) -> Result<usize, Errno> {
+        let addresses: Vec<_> = envelopes
+            .iter()
+            .map(|envelope| LinkAddress::of(envelope).as_any())
+            .collect();
+        let slices: Vec<_> = envelopes
+            .iter()
+            .map(|envelope| [IoSlice::new(&envelope.frame)])
+            .collect();
+        let mut controls: Vec<_> = envelopes
+            .iter()
+            .map(|_| SendAncillaryBuffer::default())
+            .collect();
+        let mut messages: Vec<_> = addresses
+            .iter()
+            .zip(&slices)
+            .zip(&mut controls)
+            .map(|((address, slice), control)| MMsgHdr::new_with_addr(address, slice, control))
+            .collect();
+        sendmmsg(&self.0, &mut messages, SendFlags::DONTWAIT)
+    }
+}
+
+/// `struct sockaddr_ll` as packet(7) wants it for sending whole frames.
+struct LinkAddress(libc::sockaddr_ll);
+
+impl LinkAddress {
+    fn of(envelope: &Envelope) -> Self {
+        let ethertype = match envelope.frame.get(12..14) {
+            Some(&[high, low]) => u16::from_ne_bytes([high, low]),
+            _ => 0,
+        };
+        Self(libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: ethertype,
+            sll_ifindex: envelope.index as i32,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 6,
+            sll_addr: [0; 8],
+        })
+    }
+}
+
+// SAFETY: the pointer passed on is that of a whole `sockaddr_ll`, readable for its size and of the
+// family that it says.
+unsafe impl SocketAddrArg for LinkAddress {
+    unsafe fn with_sockaddr<R>(
+        &self,
+        f: impl FnOnce(*const SocketAddrOpaque, SocketAddrLen) -> R,
+    ) -> R {
+        let size = size_of::<libc::sockaddr_ll>() as SocketAddrLen;
+        f((&raw const self.0).cast(), size)
+    }
+}

@@ -1,0 +1,81 @@
+//! Why an address is not as it is to be, in an operator's words.
+
+use ipvs::netlink::KernelError;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::duties::Place;
+
+/// What an address should have been made.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// Put on its interface.
+    Add,
+    /// Removed from it.
+    Remove,
+}
+
+/// Why an address could not be put on an interface, or be removed from it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+pub enum Problem {
+    /// No interface has the name; tried again when one appears.
+    #[error("cannot add {} to {}: there is no such interface", .0.address, .0.interface)]
+    NoInterface(Place),
+    /// The daemon lacks the right.
+    #[error("cannot {} {}: needs CAP_NET_ADMIN", verb(*.1), on(.0, *.1))]
+    NotPermitted(Place, Action),
+    /// IPv6 is switched off on the interface or in the kernel.
+    #[error(
+        "cannot add {address} to {interface}: IPv6 is disabled there (sysctl \
+         net.ipv6.conf.{interface}.disable_ipv6)",
+        address = .0.address,
+        interface = .0.interface
+    )]
+    Ipv6Disabled(Place),
+    /// Anything else, in the kernel's words.
+    #[error("cannot {} {}: {reason}", verb(*.action), on(.place, *.action))]
+    Refused {
+        /// The address and interface.
+        place: Place,
+        /// What was tried.
+        action: Action,
+        /// The kernel's words.
+        reason: String,
+    },
+}
+
+impl Problem {
+    pub(super) fn new(place: &Place, action: Action, refusal: &KernelError) -> Self {
+        let place = place.clone();
+        match Errno::from_raw_os_error(refusal.errno) {
+            Errno::PERM => Self::NotPermitted(place, action),
+            Errno::NODEV if action == Action::Add => Self::NoInterface(place),
+            Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT
+                if action == Action::Add && place.address.is_ipv6() =>
+            {
+                Self::Ipv6Disabled(place)
+            }
+            _ => Self::Refused {
+                place,
+                action,
+                reason: refusal.to_string(),
+            },
+        }
+    }
+}
+
+fn verb(action: Action) -> &'static str {
+    match action {
+        Action::Add => "add",
+        Action::Remove => "remove",
+    }
+}
+
+fn on(place: &Place, action: Action) -> String {
+    let preposition = match action {
+        Action::Add => "to",
+        Action::Remove => "from",
+    };
+    format!("{} {preposition} {}", place.address, place.interface)
+}

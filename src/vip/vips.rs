@@ -1,0 +1,335 @@
+//! The VIPs of this director: what is wanted, what the kernel has, and the turns that join them.
+
+mod turn;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use ipvs::netlink;
+use serde::{Deserialize, Serialize};
+use tracing::{debug, warn};
+
+use super::announcer::Announcer;
+use super::carrier::Carriers;
+use super::duties::{Duties, Goal, Place};
+use super::host::{Host, Kernel, OpenError};
+use super::problem::Problem;
+use super::table::{Found, Link, MARK, Table};
+use crate::clock::Time;
+use crate::config::model::Vip;
+
+/// Most places that one turn works on: well below a millisecond of the kernel's time, unless an
+/// interface has thousands of addresses already, which it walks for each that is added.
+pub const CHUNK: usize = 64;
+
+/// What happened to an address or an interface.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Output {
+    /// A VIP that was to be put is there, and is being announced.
+    Put {
+        /// Which.
+        vip: Vip,
+        /// It was there before: adopted from an earlier run, or put by somebody else.
+        found: bool,
+    },
+    /// A place that was to be emptied is empty.
+    Taken(Place),
+    /// A wanted VIP has been removed by somebody else, or its interface is gone; it is put back as
+    /// soon as can be.
+    Lost(Vip),
+    /// Something could not be done; it is tried again until it can be.
+    Failed(Problem),
+    /// A watched interface came up, or went down.
+    Link {
+        /// Its name.
+        interface: String,
+        /// Whether it can carry packets.
+        up: bool,
+    },
+}
+
+/// What has been counted since the start.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Counts {
+    /// Announcements sent.
+    pub announced: u64,
+    /// Announcements not sent, as the interface is down or is no Ethernet.
+    pub skipped: u64,
+    /// Times that a card had no room for the frames of a burst.
+    pub refused: u64,
+    /// Wanted VIPs that somebody else removed.
+    pub lost: u64,
+    /// Times that the kernel's state was read afresh, as events were lost or could not be read.
+    pub resyncs: u64,
+}
+
+/// The VIPs of this director. See the [module](super).
+///
+/// [`put`](Self::put), [`take`](Self::take) and the like only note what is wanted;
+/// [`handle_timeout`](Self::handle_timeout) does a bounded part of it per call, and
+/// [`poll_timeout`](Self::poll_timeout) is past while more is left.
+pub struct Vips<H = Kernel> {
+    host: H,
+    table: Table,
+    configured: BTreeSet<Place>,
+    duties: Duties,
+    announcer: Announcer,
+    carriers: Carriers,
+    /// When the kernel's state must be read afresh.
+    resync: Option<Time>,
+    outputs: VecDeque<Output>,
+    counts: Counts,
+}
+
+impl Vips<Kernel> {
+    /// Opens the sockets and reads the host's interfaces and addresses.
+    ///
+    /// # Errors
+    /// A socket or the list can't be had, with the right that is missing.
+    pub fn open(
+        vips: &BTreeSet<Vip>,
+        links: &BTreeSet<String>,
+        now: Time,
+    ) -> Result<Self, OpenError> {
+        Ok(Self::new(Kernel::open()?, vips, links, now)?)
+    }
+}
+
+impl<H: AsFd> AsFd for Vips<H> {
+    /// When it is readable, [`Vips::handle_readable`] has something to do.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.host.as_fd()
+    }
+}
+
+impl<H: Host> Vips<H> {
+    /// Reads the host's interfaces and addresses; touches none.
+    ///
+    /// # Errors
+    /// The list can't be had.
+    pub fn new(
+        mut host: H,
+        vips: &BTreeSet<Vip>,
+        links: &BTreeSet<String>,
+        now: Time,
+    ) -> Result<Self, netlink::Error> {
+        let mut table = Table::default();
+        for event in host.list()? {
+            table.handle(event);
+        }
+        let mut new = Self {
+            host,
+            table,
+            configured: BTreeSet::new(),
+            duties: Duties::default(),
+            announcer: Announcer::default(),
+            carriers: Carriers::default(),
+            resync: None,
+            outputs: VecDeque::new(),
+            counts: Counts::default(),
+        };
+        new.configure(vips, links, now);
+        Ok(new)
+    }
+
+    /// Takes over the VIPs of every group and the interfaces to watch, at start and at reload.
+    ///
+    /// Nothing is put by it. VIPs that are here and are no longer configured are removed.
+    pub fn configure(&mut self, vips: &BTreeSet<Vip>, links: &BTreeSet<String>, now: Time) {
+        let gone: Vec<Vip> = self
+            .duties
+            .iter()
+            .filter_map(|(_, duty)| match &duty.goal {
+                Goal::Present(vip) if !vips.contains(vip) => Some(vip.clone()),
+                Goal::Present(_) | Goal::Absent => None,
+            })
+            .collect();
+        self.take(&gone, now);
+        self.configured = vips.iter().map(Place::of).collect();
+        let table = &self.table;
+        self.carriers
+            .watch(links, |name| table.link(name).is_some_and(Link::is_up));
+        let interfaces: BTreeSet<String> = vips
+            .iter()
+            .filter(|vip| vip.address.addr().is_ipv4())
+            .map(|vip| vip.interface.clone())
+            .collect();
+        for interface in interfaces {
+            self.keep_secondaries(&interface);
+        }
+    }
+
+    /// The configured VIPs' places that have their address now, and those of our mark.
+    #[must_use]
+    pub fn found(&self) -> BTreeSet<Place> {
+        self.table
+            .addresses()
+            .filter_map(|found| {
+                let place = self.place(found)?;
+                (found.proto == MARK || self.configured.contains(&place)).then_some(place)
+            })
+            .collect()
+    }
+
+    /// Clears up what an earlier run left, as a start must: VIPs in `keep` are put, which leaves
+    /// those that are there where they are, and every other address of ours is removed.
+    pub fn remove_stale(&mut self, keep: &BTreeSet<Vip>, now: Time) {
+        let kept: BTreeSet<Place> = keep.iter().map(Place::of).collect();
+        for place in self.found() {
+            if !kept.contains(&place) {
+                warn!(address = %place.address, interface = place.interface, "removing an address left behind");
+                self.duties.set(place, Goal::Absent, now);
+            }
+        }
+        for vip in keep {
+            self.put_one(vip, now);
+        }
+    }
+
+    /// Wants VIPs to be here. Those that are wanted already are left alone.
+    pub fn put(&mut self, vips: &[Vip], now: Time) {
+        for vip in vips {
+            self.put_one(vip, now);
+        }
+    }
+
+    /// Wants VIPs not to be here, and stops announcing them at once.
+    pub fn take(&mut self, vips: &[Vip], now: Time) {
+        for vip in vips {
+            self.announcer.withdraw(vip);
+            self.duties.set(Place::of(vip), Goal::Absent, now);
+        }
+    }
+
+    /// Announces VIPs anew, for neighbours that may have heard somebody else: those that are here.
+    pub fn announce(&mut self, vips: &[Vip], now: Time) {
+        for vip in vips {
+            if self.is_present(vip) {
+                self.announcer.announce(vip, now);
+            }
+        }
+    }
+
+    /// Whether a VIP is wanted and here.
+    #[must_use]
+    pub fn is_present(&self, vip: &Vip) -> bool {
+        self.duties.get(&Place::of(vip)).is_some_and(|duty| {
+            duty.is_fulfilled() && matches!(&duty.goal, Goal::Present(wanted) if wanted == vip)
+        })
+    }
+
+    /// Whether the kernel has a VIP's address on its interface, wanted or not.
+    #[must_use]
+    pub fn is_here(&self, vip: &Vip) -> bool {
+        self.table
+            .at(&vip.interface, vip.address.addr())
+            .next()
+            .is_some()
+    }
+
+    /// Why a VIP isn't as it is to be.
+    #[must_use]
+    pub fn problem(&self, vip: &Vip) -> Option<&Problem> {
+        self.duties.get(&Place::of(vip))?.problem.as_ref()
+    }
+
+    /// Whether everything wanted is so.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.duties.next_due().is_none() && self.resync.is_none()
+    }
+
+    /// Whether an interface can carry packets: damped if it is watched, else as the kernel says.
+    #[must_use]
+    pub fn is_up(&self, interface: &str) -> bool {
+        self.carriers
+            .is_up(interface)
+            .unwrap_or_else(|| self.table.link(interface).is_some_and(Link::is_up))
+    }
+
+    /// What has been counted since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Takes in what the kernel tells; acts on it in the next turn.
+    pub fn handle_readable(&mut self, now: Time) {
+        match self.host.events() {
+            Ok(events) => {
+                for event in events {
+                    self.observe(event, now);
+                }
+            }
+            Err(error) => {
+                debug!(%error, "reading links and addresses afresh");
+                self.resync.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Does one turn: at most [`CHUNK`] places and one burst of announcements.
+    pub fn handle_timeout(&mut self, now: Time) {
+        // What others did must be known before we act on the same addresses.
+        self.handle_readable(now);
+        if self.resync.is_some_and(|due| now >= due) {
+            self.read_afresh(now);
+        }
+        self.work(now);
+        self.carriers.handle_timeout(now);
+        while let Some((interface, up)) = self.carriers.poll_output() {
+            self.outputs.push_back(Output::Link { interface, up });
+        }
+        self.send_burst(now);
+    }
+
+    /// When [`Self::handle_timeout`] has something to do; past if at once.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        [
+            self.resync,
+            self.duties.next_due(),
+            self.carriers.poll_timeout(),
+            self.announcer.poll_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The next thing that happened.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn put_one(&mut self, vip: &Vip, now: Time) {
+        self.duties
+            .set(Place::of(vip), Goal::Present(vip.clone()), now);
+    }
+
+    fn place(&self, found: &Found) -> Option<Place> {
+        let link = self.table.link_at(found.index)?;
+        Some(Place {
+            interface: link.name.clone(),
+            address: found.address.addr(),
+        })
+    }
+
+    /// Without this, removing a VIP that is the first address of its network would remove every
+    /// other address of that network, the host's own included.
+    fn keep_secondaries(&self, interface: &str) {
+        if self.table.link(interface).is_none() {
+            return;
+        }
+        if let Err(error) = self.host.promote_secondaries(interface) {
+            warn!(
+                interface,
+                %error,
+                "cannot set promote_secondaries: removing a VIP may remove other addresses"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
