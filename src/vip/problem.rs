@@ -25,7 +25,7 @@ pub enum Problem {
     /// The daemon lacks the right.
     #[error("cannot {} {}: needs CAP_NET_ADMIN", verb(*.1), on(.0, *.1))]
     NotPermitted(Place, Action),
-    /// IPv6 is switched off on the interface or in the kernel.
+    /// IPv6 is switched off on the interface.
     #[error(
         "cannot add {address} to {interface}: IPv6 is disabled there (sysctl \
          net.ipv6.conf.{interface}.disable_ipv6)",
@@ -33,6 +33,9 @@ pub enum Problem {
         interface = .0.interface
     )]
     Ipv6Disabled(Place),
+    /// The kernel has no IPv6.
+    #[error("cannot add {} to {}: the kernel has no IPv6 (modprobe ipv6)", .0.address, .0.interface)]
+    NoIpv6(Place),
     /// Anything else, in the kernel's words.
     #[error("cannot {} {}: {reason}", verb(*.action), on(.place, *.action))]
     Refused {
@@ -51,11 +54,10 @@ impl Problem {
         match Errno::from_raw_os_error(refusal.errno) {
             Errno::PERM => Self::NotPermitted(place, action),
             Errno::NODEV if action == Action::Add => Self::NoInterface(place),
-            Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT
-                if action == Action::Add && place.address.is_ipv6() =>
-            {
+            Errno::ACCESS if action == Action::Add && place.address.is_ipv6() => {
                 Self::Ipv6Disabled(place)
             }
+            Errno::OPNOTSUPP | Errno::AFNOSUPPORT if place.address.is_ipv6() => Self::NoIpv6(place),
             _ => Self::Refused {
                 place,
                 action,

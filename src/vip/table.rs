@@ -11,8 +11,9 @@ use super::frame::Mac;
 /// The mark (`IFA_PROTO`) by which our addresses are known as ours, also to a later run.
 ///
 /// A number of its own: the kernel uses 1 to 3 (linux/if_addr.h), and the protocols of
-/// iproute2's `rt_protos`, which other daemons copy, leave it free. Shown by `ip address` as
-/// `proto 0xca`. Kernels before 5.18 ignore it and show none.
+/// iproute2's `rt_protos`, which other daemons copy, leave it free. An `ip address` that knows
+/// the attribute shows `proto 0xca`. Kernels before 5.18 ignore it and keep none; there, what an
+/// earlier run left is known by the configuration only.
 pub const MARK: u8 = 0xca;
 
 /// Linux's `IFA_F_SECONDARY`: the kernel removes it with its primary, unless told to promote.
