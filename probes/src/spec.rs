@@ -1,12 +1,13 @@
 //! What a probe does and how often: plain values, compared to share probes between services.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// A probe's kind and its timing. Two services whose servers have equal address, port and
 /// specification share one probe.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct ProbeSpec {
     /// What is asked and what counts as a good answer.
     pub kind: ProbeKind,
@@ -23,7 +24,7 @@ pub struct ProbeSpec {
 }
 
 /// What is asked and what counts as a good answer.
-#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum ProbeKind {
     /// A connection is made.
     TcpConnect,
@@ -43,4 +44,15 @@ pub enum ProbeKind {
         /// Status codes that are good, as inclusive ranges. Never empty.
         status: Vec<(u16, u16)>,
     },
+}
+
+impl fmt::Display for ProbeKind {
+    /// One word for tables and logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TcpConnect => "tcp",
+            Self::SendExpect { .. } => "send/expect",
+            Self::HttpGet { .. } => "http",
+        })
+    }
 }

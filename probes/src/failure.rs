@@ -1,0 +1,281 @@
+//! Why a probe did not succeed, in words that a person understands.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// Why a probe did not succeed. Its `Display` is the reason shown to operators.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
+pub enum Failure {
+    /// The network or the server's kernel said no: "connection refused".
+    #[error("{}", describe_io(what, *stage))]
+    Io {
+        /// What went wrong, without an error number.
+        what: String,
+        /// During what.
+        stage: Stage,
+    },
+    /// Nothing happened for too long.
+    #[error("timed out after {after:?} while {stage}")]
+    TimedOut {
+        /// The probe's timeout.
+        after: Duration,
+        /// During what.
+        stage: Stage,
+    },
+    /// The server answered, or did not, but the expected bytes did not come.
+    #[error("{}", describe_reply(expected, got, *end))]
+    Reply {
+        /// The expected bytes, quoted; empty when any byte would have done.
+        expected: String,
+        /// The first bytes that came instead, quoted; empty for none.
+        got: String,
+        /// Why no more was awaited.
+        end: End,
+    },
+    /// The HTTP status is not among the good ones.
+    #[error("expected status {expected}, got {got}")]
+    Status {
+        /// "200-299, 404"
+        expected: String,
+        /// "503 Service Unavailable"
+        got: String,
+    },
+    /// The server does not speak HTTP/1, or closed amid its response.
+    #[error("{0}")]
+    Http(String),
+    /// This host could not do the probe, so it says nothing about the server.
+    #[error("the probe could not run: {0}")]
+    NotRun(String),
+}
+
+/// What a probe was doing.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Stage {
+    /// Waiting for the connection to be accepted.
+    Connecting,
+    /// Handing the request to the connection.
+    Sending,
+    /// Waiting for the first byte, or for the response's head.
+    Waiting,
+    /// Reading what follows.
+    Reading,
+}
+
+/// Why no more of a reply was awaited.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum End {
+    /// The server closed the connection.
+    Closed,
+    /// The server reset the connection.
+    Reset,
+    /// The probe's timeout, given here, was over.
+    TimedOut(Duration),
+    /// This many bytes had been searched.
+    Limit(usize),
+}
+
+impl Failure {
+    /// Whether it tells something about the server, rather than about the host that probes.
+    #[must_use]
+    pub fn concerns_server(&self) -> bool {
+        match self {
+            Self::Io { .. }
+            | Self::TimedOut { .. }
+            | Self::Reply { .. }
+            | Self::Status { .. }
+            | Self::Http(_) => true,
+            Self::NotRun(_) => false,
+        }
+    }
+
+    /// An error of a socket's system call.
+    ///
+    /// What this host lacks (descriptors, memory, an address or port to probe from: connect(2),
+    /// socket(2)) must never put servers out of service, so it is told apart here.
+    pub(crate) fn io(error: &io::Error, stage: Stage) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::MFILE) => Self::NotRun("too many open files in this process".to_owned()),
+            Some(Errno::NFILE) => Self::NotRun("too many open files on this host".to_owned()),
+            Some(Errno::NOBUFS | Errno::NOMEM) => Self::NotRun("out of memory".to_owned()),
+            Some(Errno::ADDRNOTAVAIL) => {
+                Self::NotRun("this host has no address or port to probe from".to_owned())
+            }
+            _ => Self::Io {
+                what: what_of(error),
+                stage,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::Sending => "sending",
+            Self::Waiting => "waiting for the reply",
+            Self::Reading => "reading the reply",
+        })
+    }
+}
+
+/// Quotes the beginning of what a server said: printable, on one line and short.
+pub(crate) fn excerpt(bytes: &[u8]) -> String {
+    if bytes.is_empty() {
+        return String::new();
+    }
+    let shown = &bytes[..bytes.len().min(EXCERPT)];
+    let dots = if bytes.len() > EXCERPT { "..." } else { "" };
+    format!("\"{}\"{dots}", shown.escape_ascii())
+}
+
+/// Bytes of a reply that are quoted.
+pub(crate) const EXCERPT: usize = 60;
+
+fn describe_io(what: &str, stage: Stage) -> String {
+    match stage {
+        Stage::Connecting => what.to_owned(),
+        Stage::Sending | Stage::Waiting | Stage::Reading => format!("{what} while {stage}"),
+    }
+}
+
+fn describe_reply(expected: &str, got: &str, end: End) -> String {
+    let expected = if expected.is_empty() {
+        "any reply"
+    } else {
+        expected
+    };
+    let got = if got.is_empty() { "nothing" } else { got };
+    let place = if expected == "any reply" {
+        ""
+    } else {
+        " in the reply"
+    };
+    match end {
+        End::Closed if got == "nothing" => {
+            format!("expected {expected}{place}, but the server closed the connection")
+        }
+        End::Closed => format!("expected {expected}{place}, got {got}"),
+        End::Reset if got == "nothing" => {
+            format!("expected {expected}{place}, but the server reset the connection")
+        }
+        End::Reset => format!("expected {expected}{place}, got {got} and a reset"),
+        End::TimedOut(after) => {
+            format!("expected {expected}{place}, got {got} and timed out after {after:?}")
+        }
+        End::Limit(bytes) => {
+            format!("expected {expected} in the first {bytes} bytes of the reply, got {got}")
+        }
+    }
+}
+
+/// The standard library's words without "(os error 111)".
+fn what_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_like_sentences() {
+        let seconds = Duration::from_secs;
+        let io = |errno: Errno, stage| Failure::io(&io::Error::from(errno), stage);
+        let reply = |expected: &[u8], got: &[u8], end| Failure::Reply {
+            expected: excerpt(expected),
+            got: excerpt(got),
+            end,
+        };
+        let table = [
+            (
+                io(Errno::CONNREFUSED, Stage::Connecting),
+                "connection refused",
+            ),
+            (
+                io(Errno::HOSTUNREACH, Stage::Connecting),
+                "no route to host",
+            ),
+            (
+                io(Errno::CONNRESET, Stage::Waiting),
+                "connection reset by peer while waiting for the reply",
+            ),
+            (
+                io(Errno::MFILE, Stage::Connecting),
+                "the probe could not run: too many open files in this process",
+            ),
+            (
+                Failure::TimedOut {
+                    after: seconds(2),
+                    stage: Stage::Connecting,
+                },
+                "timed out after 2s while connecting",
+            ),
+            (
+                reply(b"HTTP", b"421 closing", End::Closed),
+                r#"expected "HTTP" in the reply, got "421 closing""#,
+            ),
+            (
+                reply(b"HTTP", b"", End::Closed),
+                r#"expected "HTTP" in the reply, but the server closed the connection"#,
+            ),
+            (
+                reply(b"", b"", End::TimedOut(seconds(2))),
+                "expected any reply, got nothing and timed out after 2s",
+            ),
+            (
+                reply(b"+OK", &[0, b'\n', 0xff], End::Limit(65536)),
+                r#"expected "+OK" in the first 65536 bytes of the reply, got "\x00\n\xff""#,
+            ),
+        ];
+        for (failure, text) in table {
+            assert_eq!(failure.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn only_what_this_host_lacks_is_not_the_servers_fault() {
+        let own = [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+            Errno::ADDRNOTAVAIL,
+        ];
+        for errno in own {
+            assert!(
+                !Failure::io(&errno.into(), Stage::Connecting).concerns_server(),
+                "{errno:?}"
+            );
+        }
+        let servers = [
+            Errno::CONNREFUSED,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::CONNRESET,
+        ];
+        for errno in servers {
+            assert!(
+                Failure::io(&errno.into(), Stage::Connecting).concerns_server(),
+                "{errno:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_printable() {
+        let long = excerpt(&[b'x'; 1000]);
+        assert_eq!(long, format!("\"{}\"...", "x".repeat(EXCERPT)));
+        assert!(excerpt(b"\x1b[31m\r\n\"").is_ascii());
+        assert!(!excerpt(b"\x1b[31m\r\n\"").contains('\x1b'));
+    }
+}

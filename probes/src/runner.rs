@@ -1,0 +1,284 @@
+//! The task that owns a schedule and runs the probes it asks for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
+
+use crate::{
+    Failure, Health, Limits, Output, ProbeId, Report, Schedule, Stats, Target, Time, Verdict,
+};
+
+/// Verdicts that wait in the channel; more wait in the task, the latest of each target.
+const CHANNEL: usize = 1024;
+
+/// At most one warning of a kind in this time.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// A running schedule. Dropping it ends the task and all probes that run.
+#[derive(Debug)]
+pub struct Runner {
+    targets: watch::Sender<BTreeSet<Target>>,
+    stats: watch::Receiver<Stats>,
+    task: JoinHandle<()>,
+}
+
+impl Runner {
+    /// Starts the task on `runtime`, which must have its network and time drivers enabled.
+    ///
+    /// `now` tells the time of verdicts and due times; it must not go back. A receiver that reads
+    /// slowly holds up no probe: it gets the latest verdict of each target, without those between.
+    /// Dropping the receiver stops the task when there is a verdict.
+    pub fn spawn(
+        runtime: &Handle,
+        limits: Limits,
+        now: impl Fn() -> Time + Send + 'static,
+    ) -> (Self, mpsc::Receiver<Verdict>) {
+        Self::spawn_with(runtime, limits, now, |target| async move {
+            crate::probe(&target).await
+        })
+    }
+
+    /// As [`spawn`](Self::spawn), with another way to probe.
+    fn spawn_with<P, F>(
+        runtime: &Handle,
+        limits: Limits,
+        now: impl Fn() -> Time + Send + 'static,
+        probe: P,
+    ) -> (Self, mpsc::Receiver<Verdict>)
+    where
+        P: Fn(Target) -> F + Send + 'static,
+        F: Future<Output = Report> + Send + 'static,
+    {
+        let (targets, desired) = watch::channel(BTreeSet::new());
+        let (published, stats) = watch::channel(Stats::default());
+        let (verdicts, receiver) = mpsc::channel(CHANNEL);
+        let task = Task {
+            schedule: Schedule::new(limits),
+            now,
+            probe,
+            probes: JoinSet::new(),
+            running: BTreeMap::new(),
+            names: HashMap::new(),
+            pending: BTreeMap::new(),
+            verdicts,
+            stats: published,
+            warned: Warned::default(),
+        };
+        let task = runtime.spawn(task.run(desired));
+        (
+            Self {
+                targets,
+                stats,
+                task,
+            },
+            receiver,
+        )
+    }
+
+    /// Replaces the set of targets as a whole. Never waits.
+    pub fn set_targets(&self, targets: BTreeSet<Target>) {
+        self.targets.send_replace(targets);
+    }
+
+    /// How the schedule keeps up.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        *self.stats.borrow()
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Task<N, P> {
+    schedule: Schedule,
+    now: N,
+    probe: P,
+    probes: JoinSet<Report>,
+    /// The probes that run and are still wanted.
+    running: BTreeMap<ProbeId, AbortHandle>,
+    /// What the schedule calls a task.
+    names: HashMap<Id, ProbeId>,
+    /// Verdicts for which the channel had no room.
+    pending: BTreeMap<Target, Verdict>,
+    verdicts: mpsc::Sender<Verdict>,
+    stats: watch::Sender<Stats>,
+    warned: Warned,
+}
+
+/// The receiver of the verdicts is gone.
+struct Unwanted;
+
+impl<N, P, F> Task<N, P>
+where
+    N: Fn() -> Time,
+    P: Fn(Target) -> F,
+    F: Future<Output = Report> + Send + 'static,
+{
+    async fn run(mut self, mut desired: watch::Receiver<BTreeSet<Target>>) {
+        loop {
+            let now = (self.now)();
+            self.schedule.handle_timeout(now);
+            if self.carry_out().is_err() {
+                return;
+            }
+            self.publish(now);
+            let sleep = self
+                .schedule
+                .poll_timeout()
+                .map(|due| due.saturating_sub(now));
+            tokio::select! {
+                changed = desired.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let targets = desired.borrow_and_update().clone();
+                    self.pending.retain(|target, _| targets.contains(target));
+                    self.schedule.handle_targets(targets, (self.now)());
+                }
+                Some(ended) = self.probes.join_next_with_id() => {
+                    self.ended(ended);
+                    while let Some(ended) = self.probes.try_join_next_with_id() {
+                        self.ended(ended);
+                    }
+                }
+                () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
+                () = room(&self.verdicts), if !self.pending.is_empty() => {}
+            }
+        }
+    }
+
+    /// Does what the schedule asks for.
+    fn carry_out(&mut self) -> Result<(), Unwanted> {
+        while let Some(output) = self.schedule.poll_output() {
+            match output {
+                Output::Start { probe, target } => {
+                    let handle = self.probes.spawn((self.probe)(target));
+                    self.names.insert(handle.id(), probe);
+                    self.running.insert(probe, handle);
+                }
+                Output::Cancel { probe } => {
+                    if let Some(handle) = self.running.remove(&probe) {
+                        handle.abort();
+                    }
+                }
+                Output::Verdict(verdict) => {
+                    log(&verdict);
+                    self.pending.insert(verdict.target.clone(), verdict);
+                }
+            }
+        }
+        while let Some((target, verdict)) = self.pending.pop_first() {
+            match self.verdicts.try_send(verdict) {
+                Ok(()) => {}
+                Err(TrySendError::Full(verdict)) => {
+                    self.pending.insert(target, verdict);
+                    return Ok(());
+                }
+                Err(TrySendError::Closed(_)) => return Err(Unwanted),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the end of a task to the schedule, which ignores what it has cancelled.
+    fn ended(&mut self, ended: Result<(Id, Report), JoinError>) {
+        let (id, report) = match ended {
+            Ok((id, report)) => (id, report),
+            Err(error) => (error.id(), broken(&error)),
+        };
+        let Some(probe) = self.names.remove(&id) else {
+            return;
+        };
+        if self.running.remove(&probe).is_some() {
+            tracing::trace!(probe = probe.0, ?report, "probed");
+            self.schedule.handle_report(probe, report, (self.now)());
+        }
+    }
+
+    fn publish(&mut self, now: Time) {
+        let stats = self.schedule.stats();
+        self.warned.tell(&stats, now);
+        self.stats.send_if_modified(|published| {
+            let modified = *published != stats;
+            *published = stats;
+            modified
+        });
+    }
+}
+
+/// Waits until the channel takes another verdict, or never will.
+async fn room(verdicts: &mpsc::Sender<Verdict>) {
+    // The permit goes back at once; this task is the only sender.
+    drop(verdicts.reserve().await);
+}
+
+/// A probe must not panic; if one does, it says nothing about its server.
+fn broken(error: &JoinError) -> Report {
+    tracing::error!(%error, "a probe ended without a result");
+    let failure = Failure::NotRun("it ended without a result".to_owned());
+    Report {
+        result: Err(failure),
+        duration: Duration::ZERO,
+    }
+}
+
+fn log(verdict: &Verdict) {
+    let target = verdict.target.address();
+    let probe = &verdict.target.spec().kind;
+    let duration = verdict.duration.unwrap_or_default();
+    match (verdict.health, &verdict.reason) {
+        (Health::Up | Health::Unknown, Some(reason)) => {
+            tracing::debug!(%target, %probe, ?duration, %reason, "a probe did not succeed");
+        }
+        (Health::Down, Some(reason)) => {
+            tracing::info!(%target, %probe, ?duration, %reason, "target is down");
+        }
+        (health, None) => tracing::info!(%target, %probe, ?duration, "target is {health}"),
+    }
+}
+
+/// Says at once, and then not too often, that probes are in distress.
+#[derive(Default)]
+struct Warned {
+    late: u64,
+    late_at: Option<Time>,
+    not_run: u64,
+    not_run_at: Option<Time>,
+}
+
+impl Warned {
+    fn tell(&mut self, stats: &Stats, now: Time) {
+        let rested = |at: Option<Time>| at.is_none_or(|at| now.saturating_sub(at) >= WARN_EVERY);
+        if stats.late > self.late && rested(self.late_at) {
+            let (late, delay, running) = (stats.late - self.late, stats.delay, stats.running);
+            tracing::warn!(
+                late,
+                ?delay,
+                running,
+                "probes start late: too many run at a time"
+            );
+            self.late = stats.late;
+            self.late_at = Some(now);
+        }
+        if stats.not_run > self.not_run && rested(self.not_run_at) {
+            let count = stats.not_run - self.not_run;
+            tracing::warn!(
+                count,
+                "probes could not run on this host; verdicts stay as they are"
+            );
+            self.not_run = stats.not_run;
+            self.not_run_at = Some(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

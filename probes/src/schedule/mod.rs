@@ -1,0 +1,339 @@
+//! Which probe runs when, and what its results amount to: a machine without clock or socket.
+//!
+//! Every target is probed as soon as it is known. After that it keeps to a grid of its own: the
+//! moments that are a multiple of its interval after an offset, which its [`Target`] alone decides.
+//! So probes stay spread over their interval whatever the moment of a start or reload, and no
+//! reload moves one that stays.
+
+mod judge;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::judge::Health;
+use self::judge::Judge;
+use crate::spec::ProbeKind;
+use crate::{Failure, Report, Target, Time};
+
+/// A start later than this after its due time counts as late: far above what timers and a busy
+/// host add, far below what an operator would call an interval.
+const LATE: Duration = Duration::from_millis(100);
+
+/// Shorter intervals are taken as this one.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
+
+/// What the schedule may use.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Limits {
+    /// Probes that run at a time, each with a descriptor of its own. What is due beyond it waits,
+    /// and [`Stats`] say so.
+    pub concurrency: NonZeroUsize,
+}
+
+impl Default for Limits {
+    /// 512: half of the descriptors that a process has by default (getrlimit(2)).
+    fn default() -> Self {
+        Self {
+            concurrency: NonZeroUsize::new(512).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+}
+
+/// A target's name within one schedule; never used again for another.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct ProbeId(pub u64);
+
+/// What the schedule asks for or says.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub enum Output {
+    /// Probe `target` once and report with [`Schedule::handle_report`].
+    Start {
+        /// What to report with.
+        probe: ProbeId,
+        /// What to probe.
+        target: Target,
+    },
+    /// The probe that runs is no longer wanted; no report is awaited.
+    Cancel {
+        /// As it was started.
+        probe: ProbeId,
+    },
+    /// Health or reason of a target have changed.
+    Verdict(Verdict),
+}
+
+/// What probes say of a target.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Verdict {
+    /// Of what.
+    pub target: Target,
+    /// After counting.
+    pub health: Health,
+    /// Why the last probe did not succeed; also of an up target whose failures are too few.
+    pub reason: Option<Failure>,
+    /// When the health became what it is.
+    pub since: Time,
+    /// How long the last probe took; `None` if the verdict was inherited at a change of timing.
+    pub duration: Option<Duration>,
+}
+
+/// How the schedule keeps up.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Stats {
+    /// Distinct targets.
+    pub targets: usize,
+    /// Probes that run at the moment.
+    pub running: usize,
+    /// Probes started so far.
+    pub started: u64,
+    /// Probes started more than 100 ms after they were due, for want of a free place.
+    pub late: u64,
+    /// How late the latest start was.
+    pub delay: Duration,
+    /// How late the latest of all starts was.
+    pub delay_max: Duration,
+    /// Probes that took longer than their interval, so that the next one had to wait.
+    pub overran: u64,
+    /// Probes that this host could not run, for want of descriptors or memory.
+    pub not_run: u64,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Schedule {
+    concurrency: usize,
+    ids: BTreeMap<Target, ProbeId>,
+    probes: BTreeMap<ProbeId, Probe>,
+    /// Every probe that does not run, by its due time; equal times by hash, so that the silent
+    /// servers of one network, due together, don't take all places together.
+    due: BTreeSet<(Time, u64, ProbeId)>,
+    next_id: u64,
+    outputs: VecDeque<Output>,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+struct Probe {
+    target: Target,
+    hash: u64,
+    phase: Phase,
+    judge: Judge,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Waiting { due: Time },
+    Running { since: Time },
+}
+
+impl Schedule {
+    /// An empty schedule.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            concurrency: limits.concurrency.get(),
+            ids: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            due: BTreeSet::new(),
+            next_id: 0,
+            outputs: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes the whole set of targets in place of the one before.
+    ///
+    /// One that stays keeps its verdict, its counting and its due time. One that differs from a
+    /// target that leaves in nothing but timing inherits that one's verdict.
+    pub fn handle_targets(&mut self, targets: BTreeSet<Target>, now: Time) {
+        let gone: Vec<Target> = self
+            .ids
+            .keys()
+            .filter(|target| !targets.contains(*target))
+            .cloned()
+            .collect();
+        let mut past = BTreeMap::new();
+        for target in gone {
+            if let Some(judge) = self.remove(&target) {
+                past.insert(place(&target), judge);
+            }
+        }
+        for target in targets {
+            if !self.ids.contains_key(&target) {
+                let judge = past.get(&place(&target)).map(Judge::inherited);
+                self.add(target, judge, now);
+            }
+        }
+        self.stats.targets = self.probes.len();
+        self.start_due(now);
+    }
+
+    /// Takes the report of a probe that was started; any other is ignored.
+    pub fn handle_report(&mut self, probe: ProbeId, report: Report, now: Time) {
+        let Some(state) = self.probes.get_mut(&probe) else {
+            return;
+        };
+        let Phase::Running { since } = state.phase else {
+            return;
+        };
+        let next = state.next_on_grid(since);
+        if next < now {
+            self.stats.overran += 1;
+        }
+        if report
+            .result
+            .as_ref()
+            .is_err_and(|failure| !failure.concerns_server())
+        {
+            self.stats.not_run += 1;
+        }
+        let due = next.max(now);
+        state.phase = Phase::Waiting { due };
+        self.due.insert((due, state.hash, probe));
+        self.stats.running -= 1;
+        if state.judge.observe(report.result, state.target.spec(), now) {
+            self.outputs
+                .push_back(Output::Verdict(state.verdict(Some(report.duration))));
+        }
+        self.start_due(now);
+    }
+
+    /// Starts what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.start_due(now);
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None` if nothing would come of it
+    /// before another input.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if self.stats.running >= self.concurrency {
+            return None;
+        }
+        self.due.first().map(|(due, ..)| *due)
+    }
+
+    /// The next thing to be done; to be called until there is none after each input.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// How the schedule keeps up.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// How late the schedule is: how long the longest waiting probe has been due.
+    #[must_use]
+    pub fn behind(&self, now: Time) -> Duration {
+        self.due
+            .first()
+            .map_or(Duration::ZERO, |(due, ..)| now.saturating_sub(*due))
+    }
+
+    fn add(&mut self, target: Target, inherited: Option<Judge>, now: Time) {
+        let id = ProbeId(self.next_id);
+        self.next_id += 1;
+        let probe = Probe {
+            hash: target.stable_hash(),
+            phase: Phase::Waiting { due: now },
+            judge: inherited.unwrap_or_else(|| Judge::new(now)),
+            target,
+        };
+        if probe.judge.health != Health::Unknown {
+            self.outputs.push_back(Output::Verdict(probe.verdict(None)));
+        }
+        self.due.insert((now, probe.hash, id));
+        self.ids.insert(probe.target.clone(), id);
+        self.probes.insert(id, probe);
+    }
+
+    fn remove(&mut self, target: &Target) -> Option<Judge> {
+        let id = self.ids.remove(target)?;
+        let probe = self.probes.remove(&id)?;
+        match probe.phase {
+            Phase::Waiting { due } => {
+                self.due.remove(&(due, probe.hash, id));
+            }
+            Phase::Running { .. } => {
+                self.stats.running -= 1;
+                self.outputs.push_back(Output::Cancel { probe: id });
+            }
+        }
+        Some(probe.judge)
+    }
+
+    fn start_due(&mut self, now: Time) {
+        while self.stats.running < self.concurrency {
+            let Some(&(due, hash, id)) = self.due.first() else {
+                return;
+            };
+            if due > now {
+                return;
+            }
+            self.due.remove(&(due, hash, id));
+            let Some(probe) = self.probes.get_mut(&id) else {
+                continue;
+            };
+            probe.phase = Phase::Running { since: now };
+            self.outputs.push_back(Output::Start {
+                probe: id,
+                target: probe.target.clone(),
+            });
+            self.stats.count_start(now.saturating_sub(due));
+        }
+    }
+}
+
+impl Probe {
+    /// The first moment of this target's grid after `time`.
+    fn next_on_grid(&self, time: Time) -> Time {
+        let interval = nanos(self.target.spec().interval.max(MIN_INTERVAL));
+        let offset = self.hash % interval;
+        let past = nanos(time).checked_sub(offset);
+        let rounds = past.map_or(0, |past| past / interval + 1);
+        Duration::from_nanos(offset.saturating_add(interval.saturating_mul(rounds)))
+    }
+
+    fn verdict(&self, duration: Option<Duration>) -> Verdict {
+        Verdict {
+            target: self.target.clone(),
+            health: self.judge.health,
+            reason: self.judge.reason.clone(),
+            since: self.judge.since,
+            duration,
+        }
+    }
+}
+
+impl Stats {
+    fn count_start(&mut self, delay: Duration) {
+        self.running += 1;
+        self.started += 1;
+        self.delay = delay;
+        self.delay_max = self.delay_max.max(delay);
+        if delay > LATE {
+            self.late += 1;
+        }
+    }
+}
+
+/// What two targets have in common whose verdicts mean the same.
+fn place(target: &Target) -> (SocketAddr, ProbeKind) {
+    (target.address(), target.spec().kind.clone())
+}
+
+/// Enough for 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+//! What is probed: an address, and what is asked there.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ProbeSpec;
+
+/// An address, and what is asked there how often.
+///
+/// Equal targets are one probe, however many servers of however many services depend on it.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Target {
+    address: SocketAddr,
+    spec: ProbeSpec,
+}
+
+impl Target {
+    /// The target that tells whether `server` works. A port in `spec` replaces the server's, and is
+    /// not kept apart: servers that are asked at the same place in the same way share a target.
+    #[must_use]
+    pub fn new(mut server: SocketAddr, mut spec: ProbeSpec) -> Self {
+        if let Some(port) = spec.port.take() {
+            server.set_port(port);
+        }
+        Self {
+            address: server,
+            spec,
+        }
+    }
+
+    /// Where the probe goes.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What is asked and how often; its `port` is `None`.
+    #[must_use]
+    pub fn spec(&self) -> &ProbeSpec {
+        &self.spec
+    }
+
+    /// A number that a target keeps over reloads and restarts of the same program, and that
+    /// spreads even neighbouring addresses evenly.
+    pub(crate) fn stable_hash(&self) -> u64 {
+        let mut hasher = StableHasher(FNV_OFFSET);
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.spec.kind, self.address)
+    }
+}
+
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// FNV-1a with the finalizer of SplitMix64. The standard library's default hasher promises no
+/// fixed result, and FNV alone leaves near inputs near.
+struct StableHasher(u64);
+
+impl Hasher for StableHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(FNV_PRIME);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_port_in_the_specification_replaces_the_servers() {
+        let mut spec = testing::spec();
+        let direct = Target::new("[2001:db8::1]:8080".parse().unwrap(), spec.clone());
+        spec.port = Some(8080);
+        let overridden = Target::new("[2001:db8::1]:80".parse().unwrap(), spec);
+        assert_eq!(overridden, direct);
+        assert_eq!(overridden.address(), "[2001:db8::1]:8080".parse().unwrap());
+    }
+
+    #[test]
+    fn neighbouring_addresses_fall_evenly_into_every_part_of_an_interval() {
+        let mut parts = [0_u32; 10];
+        for host in 0..10_000_u32 {
+            let target = testing::target(host);
+            parts[usize::try_from(target.stable_hash() % 10).unwrap()] += 1;
+        }
+        for count in parts {
+            assert!((850..=1150).contains(&count), "{parts:?}");
+        }
+    }
+}
