@@ -12,7 +12,7 @@ use probes::ProbeSpec;
 use serde::{Deserialize, Serialize};
 
 /// A configuration that has passed every check.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Config {
     /// Who belongs together, and the keys that prove it.
     pub cluster: Cluster,
@@ -48,7 +48,7 @@ impl fmt::Display for Digest {
 }
 
 /// `[cluster]`
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Cluster {
     /// Heartbeats of another cluster are dropped.
     pub name: String,
@@ -72,7 +72,7 @@ pub struct HeartbeatTiming {
 }
 
 /// `[[director]]`
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Director {
     /// The host's name, or what `--node` says.
     pub name: String,
@@ -84,14 +84,14 @@ pub struct Director {
 }
 
 /// One way for heartbeats between directors.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum HeartbeatPath {
     /// UDP to the director's address on one network.
     Udp(IpAddr),
 }
 
 /// `[[group]]`
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Group {
     /// How messages and commands call it.
     pub name: String,
@@ -129,7 +129,7 @@ pub struct Vip {
 }
 
 /// `[[virtual]]`
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Virtual {
     /// How messages and commands call it.
     pub name: String,
@@ -143,7 +143,8 @@ pub struct Virtual {
     pub forward: Forwarding,
     /// How long a client stays with its server.
     pub persistent: Option<Duration>,
-    /// Serves while no server is up.
+    /// Serves while no server is up. Port 0 stands for the service's own, where there is not one
+    /// port: several, or a firewall mark.
     pub sorry: Option<SocketAddr>,
     /// What becomes of a server that fails.
     pub on_failure: OnFailure,
@@ -154,7 +155,7 @@ pub struct Virtual {
 }
 
 /// The traffic that a virtual service takes.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Match {
     /// Packets to an address and one of some ports.
     Address {
@@ -175,7 +176,7 @@ pub enum Match {
 }
 
 /// What becomes of a server that fails its probe.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum OnFailure {
     /// It leaves the table; its connections break.
     Remove,
@@ -184,7 +185,7 @@ pub enum OnFailure {
 }
 
 /// `[[virtual.server]]`
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Server {
     /// Where packets are sent.
     pub address: IpAddr,
@@ -199,7 +200,7 @@ pub struct Server {
 }
 
 /// `[control]`
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Control {
     /// The Unix socket of the API.
     pub socket: PathBuf,

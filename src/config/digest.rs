@@ -1,0 +1,30 @@
+//! What two directors compare to know that they run the same settings.
+
+use ring::digest::{SHA256, digest};
+
+use super::model::{Config, Digest, Match};
+
+/// The digest of a configuration's meaning.
+///
+/// The order of directors, groups, virtuals, keys of tables, servers, addresses, ports and links
+/// makes no difference. The order of key files and of heartbeat paths does, because they mean
+/// something by it.
+pub(super) fn of(config: &Config) -> Result<Digest, serde_json::Error> {
+    let mut meaning = config.clone();
+    // The digest of the meaning alone: a digest that is there already is no part of it.
+    meaning.digest = Digest::default();
+    for group in meaning.groups.values_mut() {
+        group.vips.sort();
+        group.monitor_links.sort();
+    }
+    for service in meaning.virtuals.values_mut() {
+        service.servers.sort();
+        if let Match::Address { ports, .. } = &mut service.matches {
+            ports.sort_unstable();
+        }
+    }
+    let hash = digest(&SHA256, &serde_json::to_vec(&meaning)?);
+    Ok(Digest(
+        hash.as_ref().first_chunk().copied().unwrap_or_default(),
+    ))
+}

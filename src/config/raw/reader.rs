@@ -1,0 +1,454 @@
+//! Reads the values of one table, each by the kind that the schema gives its key.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::text::{
+    quote, read_address, read_address_port, read_interface, read_name, read_network, read_path,
+};
+use super::value::{checked, duration_of, integer_of, text_of, type_of, wrong_type};
+use crate::config::diagnostic::{Fault, Faults, Span};
+use crate::config::schema::{Key, Kind, Otherwise, Section};
+use crate::config::suggest;
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(in crate::config) struct At<T> {
+    pub(in crate::config) value: T,
+    pub(in crate::config) span: Span,
+}
+
+/// What became of a key: what is broken has been reported, and nothing follows from it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::config) enum Field<T> {
+    /// The operator leaves it to the default.
+    Absent,
+    /// Unusable, or lost among syntax errors.
+    #[default]
+    Broken,
+    /// What the operator says.
+    Given(At<T>),
+}
+
+impl<T> Field<T> {
+    pub(in crate::config) fn given(&self) -> Option<&At<T>> {
+        match self {
+            Self::Given(at) => Some(at),
+            Self::Absent | Self::Broken => None,
+        }
+    }
+
+    pub(in crate::config) fn value(&self) -> Option<&T> {
+        self.given().map(|at| &at.value)
+    }
+
+    pub(in crate::config) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    fn and_then<U>(self, f: impl FnOnce(At<T>) -> Option<At<U>>) -> Field<U> {
+        match self {
+            Self::Absent => Field::Absent,
+            Self::Broken => Field::Broken,
+            Self::Given(at) => f(at).map_or(Field::Broken, Field::Given),
+        }
+    }
+}
+
+impl<T: Clone> Field<T> {
+    /// The value or, if the operator left it out, the default; `None` when broken.
+    pub(in crate::config) fn or(&self, default: T) -> Option<T> {
+        match self {
+            Self::Absent => Some(default),
+            Self::Broken => None,
+            Self::Given(at) => Some(at.value.clone()),
+        }
+    }
+
+    /// The value, as an option; `None` when broken.
+    pub(in crate::config) fn optional(&self) -> Option<Option<T>> {
+        match self {
+            Self::Absent => Some(None),
+            Self::Broken => None,
+            Self::Given(at) => Some(Some(at.value.clone())),
+        }
+    }
+}
+
+/// A table of the file that is being read as a section of the schema.
+pub(super) struct Table<'t> {
+    section: &'static Section,
+    entries: &'t DeTable<'t>,
+    span: Span,
+}
+
+impl<'t> Table<'t> {
+    /// Takes the table up, and reports the keys that it should not have.
+    pub(super) fn new(
+        section: &'static Section,
+        entries: &'t DeTable<'t>,
+        span: Span,
+        faults: &mut Faults,
+    ) -> Self {
+        for (name, _) in entries {
+            let known = section.keys.iter().map(|key| key.name);
+            if !known.clone().any(|known| known == name.get_ref()) {
+                faults.add(unknown_key(section, name));
+            }
+        }
+        Self {
+            section,
+            entries,
+            span,
+        }
+    }
+
+    /// Takes up a value that must be a table.
+    fn of(
+        section: &'static Section,
+        value: &'t Spanned<DeValue<'t>>,
+        faults: &mut Faults,
+    ) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::Table(entries) => Some(Self::new(section, entries, value.span(), faults)),
+            other => {
+                faults.add(
+                    Fault::new(
+                        &value.span(),
+                        format!("an entry of {} must be a table", section.title()),
+                    )
+                    .label(format!("found {}", type_of(other))),
+                );
+                None
+            }
+        }
+    }
+
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
+    /// Where a key stands.
+    pub(super) fn key_span(&self, key: &Key) -> Option<Span> {
+        self.entries
+            .get_key_value(key.name)
+            .map(|(name, _)| name.span())
+    }
+
+    /// Whether there is anything under this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    pub(super) fn text(&self, key: &Key, faults: &mut Faults) -> Field<String> {
+        self.get(key, faults)
+            .and_then(|value| text_of(key, &key.kind, value, faults))
+    }
+
+    /// A string that `read` makes sense of.
+    fn read<T>(
+        &self,
+        key: &Key,
+        faults: &mut Faults,
+        read: impl FnOnce(&At<String>) -> Result<T, Fault>,
+    ) -> Field<T> {
+        self.text(key, faults)
+            .and_then(|text| checked(&text, faults, read))
+    }
+
+    pub(super) fn name(&self, key: &Key, faults: &mut Faults) -> Field<String> {
+        self.read(key, faults, read_name)
+    }
+
+    pub(super) fn path(&self, key: &Key, faults: &mut Faults) -> Field<String> {
+        self.read(key, faults, read_path)
+    }
+
+    pub(super) fn interface(&self, key: &Key, faults: &mut Faults) -> Field<String> {
+        self.read(key, faults, read_interface)
+    }
+
+    pub(super) fn address(&self, key: &Key, faults: &mut Faults) -> Field<IpAddr> {
+        self.read(key, faults, read_address)
+    }
+
+    pub(super) fn network(&self, key: &Key, faults: &mut Faults) -> Field<IpNet> {
+        self.read(key, faults, read_network)
+    }
+
+    /// An address, and a port if there is one.
+    pub(super) fn address_port(
+        &self,
+        key: &Key,
+        faults: &mut Faults,
+    ) -> Field<(IpAddr, Option<u16>)> {
+        self.read(key, faults, read_address_port)
+    }
+
+    /// One of the key's words, as what `meaning` makes of it.
+    pub(super) fn word<T>(
+        &self,
+        key: &Key,
+        faults: &mut Faults,
+        meaning: impl FnOnce(&str) -> Option<T>,
+    ) -> Field<T> {
+        self.read(key, faults, |text| {
+            meaning(&text.value).ok_or_else(|| {
+                let words = if let Kind::Words(words) = key.kind {
+                    words
+                } else {
+                    &[]
+                };
+                let fault = Fault::new(
+                    &text.span,
+                    format!("unknown {} {}", key.name, quote(&text.value)),
+                )
+                .label(format!("expected {}", key.kind.expected()));
+                match suggest::did_you_mean(&text.value, words.iter().copied()) {
+                    Some(help) => fault.help(help),
+                    None => fault,
+                }
+            })
+        })
+    }
+
+    pub(super) fn integer<T: TryFrom<u64>>(&self, key: &Key, faults: &mut Faults) -> Field<T> {
+        self.get(key, faults)
+            .and_then(|value| integer_of(key, &key.kind, value, faults))
+    }
+
+    pub(super) fn duration(&self, key: &Key, faults: &mut Faults) -> Field<Duration> {
+        self.get(key, faults)
+            .and_then(|value| duration_of(key, value, faults))
+    }
+
+    /// `true`, which is all that such a key can say.
+    pub(super) fn only_true(&self, key: &Key, faults: &mut Faults) -> Field<()> {
+        self.get(key, faults)
+            .and_then(|value| match value.get_ref() {
+                DeValue::Boolean(true) => Some(At {
+                    value: (),
+                    span: value.span(),
+                }),
+                DeValue::Boolean(false) => {
+                    faults.add(
+                        Fault::new(&value.span(), format!("`{}` can only be true", key.name))
+                            .help("leave the key out instead"),
+                    );
+                    None
+                }
+                _ => wrong_type(key, &key.kind, value, faults),
+            })
+    }
+
+    /// A value that the caller makes sense of itself.
+    pub(super) fn any(&self, key: &Key, faults: &mut Faults) -> Field<&'t Spanned<DeValue<'t>>> {
+        self.get(key, faults)
+    }
+
+    /// An array of names of interfaces.
+    pub(super) fn interfaces(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<String>>> {
+        self.list(key, faults, |kind, value, faults| {
+            let text = text_of(key, kind, value, faults)?;
+            checked(&text, faults, read_interface)
+        })
+    }
+
+    /// An array of absolute paths.
+    pub(super) fn paths(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<String>>> {
+        self.list(key, faults, |kind, value, faults| {
+            let text = text_of(key, kind, value, faults)?;
+            checked(&text, faults, read_path)
+        })
+    }
+
+    /// An array of port numbers.
+    pub(super) fn ports(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<u16>>> {
+        self.list(key, faults, |kind, value, faults| {
+            integer_of(key, kind, value, faults)
+        })
+    }
+
+    /// An array; broken when any of its elements is.
+    fn list<T>(
+        &self,
+        key: &Key,
+        faults: &mut Faults,
+        mut read: impl FnMut(&Kind, At<&'t Spanned<DeValue<'t>>>, &mut Faults) -> Option<At<T>>,
+    ) -> Field<Vec<At<T>>> {
+        let Kind::List(kind) = key.kind else {
+            return Field::Broken;
+        };
+        self.get(key, faults).and_then(|value| {
+            let DeValue::Array(array) = value.get_ref() else {
+                return wrong_type(key, &key.kind, value, faults);
+            };
+            let read: Vec<_> = array
+                .iter()
+                .map(|element| {
+                    read(
+                        kind,
+                        At {
+                            value: element,
+                            span: element.span(),
+                        },
+                        faults,
+                    )
+                })
+                .collect();
+            let whole = read.into_iter().collect::<Option<Vec<_>>>()?;
+            Some(At {
+                value: whole,
+                span: value.span,
+            })
+        })
+    }
+
+    /// A table below this one.
+    pub(super) fn table(&self, key: &Key, faults: &mut Faults) -> Field<Self> {
+        let Kind::Table(section) = key.kind else {
+            return Field::Broken;
+        };
+        self.get(key, faults)
+            .and_then(|value| match value.get_ref() {
+                DeValue::Table(entries) => {
+                    let table = Self::new(section, entries, value.span(), faults);
+                    Some(At {
+                        value: table,
+                        span: value.span,
+                    })
+                }
+                DeValue::Array(array) if array.iter().all(|item| item.get_ref().is_table()) => {
+                    let place = array.get(1).map_or_else(|| value.span(), Spanned::span);
+                    faults.add(
+                        Fault::new(&place, format!("there is only one {}", section.title())).help(
+                            format!("write {} once, in single brackets", section.title()),
+                        ),
+                    );
+                    None
+                }
+                _ => wrong_type(key, &key.kind, value, faults),
+            })
+    }
+
+    /// The tables of an array; a `None` for each that is something else.
+    pub(super) fn tables(&self, key: &Key, faults: &mut Faults) -> Field<Vec<Option<Self>>> {
+        let Kind::Tables(section) = key.kind else {
+            return Field::Broken;
+        };
+        self.get(key, faults)
+            .and_then(|value| match value.get_ref() {
+                DeValue::Array(array) => {
+                    let tables = array
+                        .iter()
+                        .map(|element| Self::of(section, element, faults))
+                        .collect();
+                    Some(At {
+                        value: tables,
+                        span: value.span,
+                    })
+                }
+                DeValue::Table(_) if section.header.starts_with('[') => {
+                    let text = format!("{} is an array of tables", section.title());
+                    faults.add(
+                        Fault::new(&value.span, text)
+                            .label("in single brackets here")
+                            .help(format!("write {}", section.title())),
+                    );
+                    None
+                }
+                _ => wrong_type(key, &key.kind, value, faults),
+            })
+    }
+
+    /// Whether there is an unknown key that was meant to be this one, and has been reported.
+    fn is_misspelt(&self, key: &Key) -> bool {
+        let known = || self.section.keys.iter().map(|key| key.name);
+        self.entries.keys().map(Spanned::get_ref).any(|name| {
+            !known().any(|known| known == name) && suggest::nearest(name, known()) == Some(key.name)
+        })
+    }
+
+    /// The value of a key of this section; reports a required one that is missing.
+    fn get(&self, key: &Key, faults: &mut Faults) -> Field<&'t Spanned<DeValue<'t>>> {
+        let Some(value) = self.entries.get(key.name) else {
+            if faults.text_is_lost() || self.is_misspelt(key) {
+                return Field::Broken;
+            }
+            if !matches!(key.otherwise, Otherwise::Required) {
+                return Field::Absent;
+            }
+            faults.add(missing(self.section, key, &self.span));
+            return Field::Broken;
+        };
+        Field::Given(At {
+            value,
+            span: value.span(),
+        })
+    }
+}
+
+impl<'t> At<&'t Spanned<DeValue<'t>>> {
+    fn get_ref(&self) -> &'t DeValue<'t> {
+        self.value.get_ref()
+    }
+
+    fn span(&self) -> Span {
+        self.span.clone()
+    }
+}
+
+fn unknown_key(section: &Section, name: &Spanned<std::borrow::Cow<'_, str>>) -> Fault {
+    let span = name.span();
+    let what = if section.header.is_empty() {
+        "section"
+    } else {
+        "key"
+    };
+    let place = if section.header.is_empty() {
+        String::new()
+    } else {
+        format!(" in {}", section.title())
+    };
+    let name = name.get_ref();
+    if section.later.contains(&name.as_ref()) {
+        return Fault::new(
+            &span,
+            format!(
+                "{what} {}{place} is not available in this version",
+                quote(name)
+            ),
+        )
+        .help("remove it, or comment it out");
+    }
+    let fault = Fault::new(&span, format!("unknown {what} {}{place}", quote(name)));
+    let known = section.keys.iter().map(|key| key.name);
+    match suggest::did_you_mean(name, known.clone()) {
+        Some(help) => fault.label(format!("no such {what}")).help(help),
+        None => fault.label(format!("no such {what}")).help(format!(
+            "known are {}",
+            known.collect::<Vec<_>>().join(", ")
+        )),
+    }
+}
+
+fn missing(section: &Section, key: &Key, span: &Span) -> Fault {
+    match &key.kind {
+        Kind::Table(below) | Kind::Tables(below) if section.header.is_empty() => {
+            Fault::new(&(0..0), format!("section {} is missing", below.title())).help(below.doc)
+        }
+        kind => Fault::new(span, format!("{} has no `{}`", section.title(), key.name))
+            .label(format!("`{}` is required: {}", key.name, kind.expected()))
+            .help(first_sentence(key.doc)),
+    }
+}
+
+fn first_sentence(doc: &str) -> &str {
+    doc.split_once(". ")
+        .map_or(doc, |(first, _)| first)
+        .trim_end_matches('.')
+}

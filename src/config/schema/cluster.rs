@@ -1,0 +1,229 @@
+//! The sections about directors: cluster, heartbeat, director, group, control.
+
+use super::{HOUR, Key, Kind, Otherwise, Section, ms, secs};
+
+pub(in super::super) const CLUSTER: Section = Section {
+    header: "[cluster]",
+    doc: "Who belongs together, and the secrets that prove it. Required.",
+    keys: &[&CLUSTER_NAME, &CLUSTER_KEYS],
+    later: &[],
+};
+
+pub(in super::super) const CLUSTER_NAME: Key = Key {
+    name: "name",
+    kind: Kind::Name,
+    otherwise: Otherwise::Required,
+    doc: "Heartbeats that carry the name of another cluster are dropped. \
+          Clusters that share a network need different names.",
+};
+
+pub(in super::super) const CLUSTER_KEYS: Key = Key {
+    name: "keys",
+    kind: Kind::List(&Kind::Path),
+    otherwise: Otherwise::Required,
+    doc: "Key files. The first signs heartbeats, all of them verify: to change the key, add the \
+          new one at the end on every director and reload, then move it to the front, then drop \
+          the old one. Each is a regular file of mode 0600 or 0400 that belongs to root or to the \
+          user running caribe; anything else is refused. It holds one line of 64 or more \
+          hexadecimal digits, or of base64 that stands for 32 bytes or more.",
+};
+
+pub(in super::super) const HEARTBEAT: Section = Section {
+    header: "[heartbeat]",
+    doc: "How often directors tell each other that they live, and when silence means death. \
+          Optional.",
+    keys: &[&KEEPALIVE, &DEADTIME, &WARNTIME, &INITDEAD, &HEARTBEAT_PORT],
+    later: &[],
+};
+
+pub(in super::super) const KEEPALIVE: Key = Key {
+    name: "keepalive",
+    kind: Kind::Duration(ms(5), secs(60)),
+    otherwise: Otherwise::Duration(ms(200)),
+    doc: "Time between two heartbeats on a path.",
+};
+
+pub(in super::super) const DEADTIME: Key = Key {
+    name: "deadtime",
+    kind: Kind::Duration(ms(10), HOUR),
+    otherwise: Otherwise::Duration(secs(1)),
+    doc: "Silence on every path that means a peer is dead. Must be above twice keepalive, so that \
+          one lost heartbeat does not move a group. Below 30 ms it wants hosts that are never \
+          paused.",
+};
+
+pub(in super::super) const WARNTIME: Key = Key {
+    name: "warntime",
+    kind: Kind::Duration(ms(5), HOUR),
+    otherwise: Otherwise::Is("half of deadtime"),
+    doc: "Silence that is logged as late. Must be above keepalive and below deadtime.",
+};
+
+pub(in super::super) const INITDEAD: Key = Key {
+    name: "initdead",
+    kind: Kind::Duration(ms(10), HOUR),
+    otherwise: Otherwise::Duration(secs(5)),
+    doc: "How long a fresh start waits for peers that it has never heard. Must not be below \
+          deadtime; when it is not given and deadtime is longer than its default, it is deadtime. \
+          Links and switches need some seconds after a boot.",
+};
+
+pub(in super::super) const HEARTBEAT_PORT: Key = Key {
+    name: "port",
+    kind: Kind::Integer(1, 65535),
+    otherwise: Otherwise::Integer(539),
+    doc: "UDP port of the heartbeats, on every director.",
+};
+
+pub(in super::super) const DIRECTOR: Section = Section {
+    header: "[[director]]",
+    doc: "A host that runs caribe. The file lists all of them and is the same on each. At least \
+          one.",
+    keys: &[&DIRECTOR_NAME, &PRIORITY, &PATHS],
+    later: &[],
+};
+
+pub(in super::super) const DIRECTOR_NAME: Key = Key {
+    name: "name",
+    kind: Kind::Name,
+    otherwise: Otherwise::Required,
+    doc: "The name of the host as hostname(1) shows it, or what the option --node says.",
+};
+
+pub(in super::super) const PRIORITY: Key = Key {
+    name: "priority",
+    kind: Kind::Integer(0, 65535),
+    otherwise: Otherwise::Integer(100),
+    doc: "Among directors that can serve a group equally well, the one with more is preferred; \
+          among equals the one whose name sorts first.",
+};
+
+pub(in super::super) const PATHS: Key = Key {
+    name: "paths",
+    kind: Kind::Tables(&PATH),
+    otherwise: Otherwise::Required,
+    doc: "The ways for heartbeats to this director, at least one. The first path of one director \
+          talks to the first path of every other, the second to the second, and so on; so every \
+          director has as many. Two paths over different switches are worth having.",
+};
+
+pub(in super::super) const PATH: Section = Section {
+    header: "director.paths",
+    doc: "Each entry of a director's paths is an inline table.",
+    keys: &[&PATH_UDP],
+    later: &["serial", "baud", "broadcast", "multicast"],
+};
+
+pub(in super::super) const PATH_UDP: Key = Key {
+    name: "udp",
+    kind: Kind::Address,
+    otherwise: Otherwise::Required,
+    doc: "An address of the director itself, not a virtual one. The other directors send to it.",
+};
+
+pub(in super::super) const GROUP: Section = Section {
+    header: "[[group]]",
+    doc: "Virtual IP addresses that move together. At any time at most one director is active in \
+          a group. At least one.",
+    keys: &[
+        &GROUP_NAME,
+        &VIPS,
+        &PREFER,
+        &FAILBACK,
+        &FAILBACK_DELAY,
+        &MONITOR_LINKS,
+    ],
+    later: &[],
+};
+
+pub(in super::super) const GROUP_NAME: Key = Key {
+    name: "name",
+    kind: Kind::Name,
+    otherwise: Otherwise::Required,
+    doc: "What messages, commands and the virtual services of the group call it.",
+};
+
+pub(in super::super) const VIPS: Key = Key {
+    name: "vips",
+    kind: Kind::Tables(&VIP),
+    otherwise: Otherwise::Required,
+    doc: "The addresses, at least one. With forwarding by nat, list the address that the real \
+          servers use as their router too, so that it moves along.",
+};
+
+pub(in super::super) const PREFER: Key = Key {
+    name: "prefer",
+    kind: Kind::Name,
+    otherwise: Otherwise::Is("priority alone decides"),
+    doc: "The name of the director that is preferred for this group before any priority. With two \
+          groups that prefer different directors, both directors work.",
+};
+
+pub(in super::super) const FAILBACK: Key = Key {
+    name: "failback",
+    kind: Kind::Words(&["auto", "manual"]),
+    otherwise: Otherwise::Text("auto"),
+    doc: "Whether the group goes back by itself to a better director that has returned, or only \
+          when an operator hands it over.",
+};
+
+pub(in super::super) const FAILBACK_DELAY: Key = Key {
+    name: "failback_delay",
+    kind: Kind::Duration(ms(0), secs(24 * 3600)),
+    otherwise: Otherwise::Duration(secs(60)),
+    doc: "With automatic failback: how long the better director must have been fit and ready \
+          before the group goes back to it. Keeps a director that comes and goes from pulling the \
+          group along.",
+};
+
+pub(in super::super) const MONITOR_LINKS: Key = Key {
+    name: "monitor_links",
+    kind: Kind::List(&Kind::Interface),
+    otherwise: Otherwise::Is("none"),
+    doc: "A director that loses carrier on one of these interfaces is unfit for the group and \
+          gives it up.",
+};
+
+pub(in super::super) const VIP: Section = Section {
+    header: "group.vips",
+    doc: "Each entry of a group's vips is an inline table.",
+    keys: &[&VIP_ADDRESS, &VIP_INTERFACE, &VIP_LABEL],
+    later: &[],
+};
+
+pub(in super::super) const VIP_ADDRESS: Key = Key {
+    name: "address",
+    kind: Kind::Network,
+    otherwise: Otherwise::Required,
+    doc: "The address, with the prefix length of its network; /32 or /128 adds the address alone. \
+          No address may be given twice in the file.",
+};
+
+pub(in super::super) const VIP_INTERFACE: Key = Key {
+    name: "interface",
+    kind: Kind::Interface,
+    otherwise: Otherwise::Required,
+    doc: "The interface that carries it, on every director.",
+};
+
+pub(in super::super) const VIP_LABEL: Key = Key {
+    name: "label",
+    kind: Kind::Text,
+    otherwise: Otherwise::Is("none"),
+    doc: "For an IPv4 address: the label that ip(8) and older tools show. It begins with the \
+          interface's name and a colon, and has at most 15 bytes.",
+};
+
+pub(in super::super) const CONTROL: Section = Section {
+    header: "[control]",
+    doc: "Where the daemon is asked and told. Optional.",
+    keys: &[&SOCKET],
+    later: &["listen"],
+};
+
+pub(in super::super) const SOCKET: Key = Key {
+    name: "socket",
+    kind: Kind::Path,
+    otherwise: Otherwise::Text("/run/caribe/caribe.sock"),
+    doc: "The Unix socket of the API. The path has at most 107 bytes.",
+};
