@@ -1,0 +1,171 @@
+//! What the machine knows, for whoever asks.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::DeathCause;
+use super::heartbeat::{Fitness, Role};
+use super::machine::Machine;
+use super::packet::Dropped;
+use crate::clock::Time;
+
+/// The machine at one moment.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// Since the machine was made.
+    pub uptime: Duration,
+    /// Every other director, by name.
+    pub peers: Vec<PeerStatus>,
+    /// Every group, by name; also those that are being left because they are configured no more.
+    pub groups: Vec<GroupStatus>,
+    /// Since the machine was made.
+    pub counters: Counters,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// As this director's configuration has it.
+    pub priority: u16,
+    /// Whether it lives.
+    pub liveness: Liveness,
+    /// Whether it lives and has shown within deadtime that it hears this director.
+    pub hears_us: bool,
+    /// Whether it runs the same configuration; `None` until heard.
+    pub same_config: Option<bool>,
+    /// It said that it stops.
+    pub stopping: bool,
+    /// To it and back, as last measured.
+    pub round_trip: Option<Duration>,
+    /// Since the last good heartbeat.
+    pub silence: Option<Duration>,
+    /// Its paths, in configured order.
+    pub paths: Vec<PathStatus>,
+}
+
+/// A path to a peer.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PathStatus {
+    /// Whether heartbeats come in on it.
+    pub liveness: Liveness,
+    /// Since the last good heartbeat on it.
+    pub silence: Option<Duration>,
+}
+
+/// Whether a peer lives.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Liveness {
+    /// Never heard.
+    Unknown,
+    /// Heard within deadtime.
+    Alive,
+    /// Not any more, and how this is known. A path dies by silence only.
+    Dead(DeathCause),
+}
+
+/// A group.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub name: String,
+    /// This director's part in it.
+    pub role: Role,
+    /// Who is active, as far as is heard.
+    pub owner: Option<String>,
+    /// The newest epoch that anybody has claimed.
+    pub epoch: u64,
+    /// How well this director could serve it.
+    pub fitness: Fitness,
+    /// Whether its probes have all run and its table is programmed here.
+    pub ready: bool,
+    /// How long the role has been held.
+    pub since: Duration,
+    /// Why this role, in a few words.
+    pub reason: String,
+    /// Others that are active too.
+    pub rivals: Vec<String>,
+}
+
+/// What the machine has counted.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Counters {
+    /// Heartbeats sent; each goes to every peer on every path.
+    pub sent: u64,
+    /// Heartbeats trusted, on all paths.
+    pub received: u64,
+    /// Heartbeats dropped.
+    pub dropped: BTreeMap<Dropped, u64>,
+    /// Heartbeats that came later than warntime.
+    pub late: u64,
+    /// Groups taken.
+    pub takeovers: u64,
+}
+
+impl Machine {
+    /// What is known at `now`.
+    #[must_use]
+    pub fn status(&self, now: Time) -> Status {
+        let now = now.max(self.now);
+        let since = |at: Time| now.saturating_sub(at);
+        let peers = self.peers.iter().map(|(name, peer)| PeerStatus {
+            name: name.clone(),
+            priority: self
+                .settings
+                .peers
+                .get(name)
+                .map_or(0, |peer| peer.priority),
+            liveness: match (peer.alive, peer.death) {
+                (true, _) => Liveness::Alive,
+                (false, Some(cause)) => Liveness::Dead(cause),
+                (false, None) => Liveness::Unknown,
+            },
+            hears_us: self.hears(peer),
+            same_config: peer.same_config,
+            stopping: peer.stopping,
+            round_trip: peer.round_trip,
+            silence: peer.heard.map(since),
+            paths: peer
+                .paths
+                .iter()
+                .map(|path| PathStatus {
+                    liveness: match (path.up, path.heard) {
+                        (true, _) => Liveness::Alive,
+                        (false, Some(_)) => Liveness::Dead(DeathCause::Silence),
+                        (false, None) => Liveness::Unknown,
+                    },
+                    silence: path.heard.map(since),
+                })
+                .collect(),
+        });
+        let groups = self.groups.iter().map(|(name, group)| GroupStatus {
+            name: name.clone(),
+            role: group.role,
+            owner: group.owner.clone(),
+            epoch: group.seen,
+            fitness: group.fitness,
+            ready: group.ready,
+            since: since(group.since),
+            reason: match (group.role, &group.owner) {
+                (Role::Active | Role::Releasing, _) => group.why.clone(),
+                (Role::Standby, Some(owner)) => format!("{owner} is active"),
+                (Role::Standby, None) if !group.fitness.is_fit() => "unfit".to_owned(),
+                (Role::Standby, None) if self.hold.is_some() && !group.settled => {
+                    "waiting to hear the others".to_owned()
+                }
+                (Role::Standby, None) => group.why.clone(),
+            },
+            rivals: group.rivals.iter().cloned().collect(),
+        });
+        Status {
+            uptime: since(self.born),
+            peers: peers.collect(),
+            groups: groups.collect(),
+            counters: self.counters.clone(),
+        }
+    }
+}
