@@ -1,7 +1,7 @@
 //! The daemon's log: to standard error, and never waiting for whoever reads it.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +16,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter}
 use tracing_subscriber::registry::LookupSpan;
 
 use super::args::{LogArgs, LogFormat};
+use super::output::wants_colour;
 
 /// Events that may wait for a slow reader; more are counted and lost.
 const WAITING: usize = 4096;
@@ -59,7 +60,7 @@ pub fn init(args: &LogArgs) -> Result<Logging, LoggingError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .log_internal_errors(false)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(wants_colour(&io::stderr()))
         .with_writer(queue);
     let installed = match args.log_format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

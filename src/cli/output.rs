@@ -41,16 +41,13 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Looks at standard output. Colours are for terminals, unless `NO_COLOR` is set and not empty
-    /// (no-color.org) or the terminal is a `dumb` one.
+    /// Looks at standard output.
     #[must_use]
     pub fn of_stdout() -> Self {
         let stdout = io::stdout();
         if !stdout.is_terminal() {
             return Self::default();
         }
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
-            || std::env::var_os("TERM").is_some_and(|it| it == "dumb");
         // A serial console does not know its size and says 0 x 0.
         let size = rustix::termios::tcgetwinsize(&stdout)
             .ok()
@@ -58,7 +55,16 @@ impl Screen {
             .filter(|(columns, rows)| *columns > 0 && *rows > 0);
         Self {
             size,
-            colour: !refused,
+            colour: wants_colour(&stdout),
         }
     }
+}
+
+/// Colours are for terminals, unless `NO_COLOR` is set and not empty (no-color.org) or the terminal
+/// is a `dumb` one.
+#[must_use]
+pub fn wants_colour(stream: &impl IsTerminal) -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|it| !it.is_empty())
+        || std::env::var_os("TERM").is_some_and(|it| it == "dumb");
+    stream.is_terminal() && !refused
 }

@@ -1,0 +1,308 @@
+//! The program `caribe` as a person or a script meets it.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use caribe::control::Server;
+use caribe::director::Snapshot;
+use caribe::director::snapshot::{Counters, DirectorStatus, Liveness};
+use tempfile::TempDir;
+use tokio::sync::{oneshot, watch};
+
+fn caribe(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_caribe"));
+    command
+        .args(arguments)
+        .env_remove("CARIBE_LOG")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    ended(caribe(arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// A daemon that serves one snapshot.
+struct Daemon {
+    folder: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::bind(&folder.path().join("caribe.sock")).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::spawn(move || {
+            let (_publisher, snapshots) = watch::channel(Arc::new(snapshot()));
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            runtime.block_on(server.serve(snapshots, shutdown)).unwrap();
+        });
+        Self {
+            folder,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    fn socket(&self) -> String {
+        text(&self.folder.path().join("caribe.sock"))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        node: "ha1".to_owned(),
+        cluster: "web".to_owned(),
+        version: "0.1.0".to_owned(),
+        config: "00".to_owned(),
+        uptime: Duration::from_secs(5),
+        directors: vec![DirectorStatus {
+            name: "ha2".to_owned(),
+            priority: 100,
+            local: false,
+            liveness: Liveness::Unknown,
+            hears_us: None,
+            same_config: None,
+            paths: Vec::new(),
+        }],
+        groups: Vec::new(),
+        services: Vec::new(),
+        counters: Counters::default(),
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+fn file_in(folder: &TempDir, name: &str) -> (PathBuf, String) {
+    let path = folder.path().join(name);
+    let text = text(&path);
+    (path, text)
+}
+
+#[test]
+fn help_goes_to_standard_output_and_names_every_command() {
+    let (code, stdout, stderr) = run(&["--help"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for command in ["run", "check", "status", "key"] {
+        assert!(
+            stdout.contains(&format!("\n  {command}")),
+            "{command}: {stdout}"
+        );
+    }
+}
+
+#[test]
+fn every_command_has_help() {
+    let commands: [&[&str]; 5] = [
+        &["run"],
+        &["check"],
+        &["status"],
+        &["key"],
+        &["key", "generate"],
+    ];
+    for command in commands {
+        let (code, stdout, stderr) = run(&[command, &["--help"]].concat());
+        assert_eq!((code, stderr.as_str()), (0, ""), "{command:?}");
+        assert!(stdout.contains("Usage: caribe"), "{stdout}");
+    }
+}
+
+#[test]
+fn the_version_is_told() {
+    assert_eq!(
+        run(&["--version"]),
+        (
+            0,
+            format!("caribe {}\n", env!("CARGO_PKG_VERSION")),
+            "".into()
+        )
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_with_2_and_nothing_on_standard_output() {
+    let wrong: [&[&str]; 8] = [
+        &[],
+        &["key"],
+        &["start"],
+        &["status", "--jsn"],
+        &["status", "--json", "--problems"],
+        &["status", "--interval", "0"],
+        &["run", "--log-level", "caribe=loud"],
+        &["run", "--log-format", "xml"],
+    ];
+    for arguments in wrong {
+        let (code, stdout, stderr) = run(arguments);
+        assert_eq!((code, stdout.as_str()), (2, ""), "{arguments:?}: {stderr}");
+        assert!(!stderr.is_empty(), "{arguments:?}");
+    }
+    assert!(run(&["status", "--jsn"]).2.contains("'--json'"));
+    let (code, _, stderr) = ended(
+        caribe(&["run"])
+            .env("CARIBE_LOG", "caribe=loud")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(code, 2, "{stderr}");
+}
+
+#[test]
+fn without_a_daemon_status_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, socket) = file_in(&folder, "none.sock");
+    let (code, stdout, stderr) = run(&["status", "--socket", &socket]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.starts_with("caribe: caribe is not running here (no socket at "),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+#[test]
+fn status_shows_what_the_daemon_says() {
+    let daemon = Daemon::start();
+    let (code, stdout, stderr) = run(&["status", "--socket", &daemon.socket()]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(
+        stdout.contains("\n1 problem:\n ! director ha2 has not been heard"),
+        "{stdout}"
+    );
+    assert!(
+        !stdout.contains('\x1b'),
+        "colours without a terminal: {stdout}"
+    );
+
+    let (code, stdout, stderr) = run(&["status", "--json", "--socket", &daemon.socket()]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(stdout.lines().count(), 1);
+    assert_eq!(
+        serde_json::from_str::<Snapshot>(&stdout).unwrap(),
+        snapshot()
+    );
+}
+
+#[test]
+fn status_finds_the_socket_in_the_configuration() {
+    let daemon = Daemon::start();
+    let (path, file) = file_in(&daemon.folder, "caribe.toml");
+    fs::write(
+        &path,
+        format!("[control]\nsocket = {:?}\n", daemon.socket()),
+    )
+    .unwrap();
+    let (code, _, stderr) = run(&["status", "--config", &file]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+}
+
+#[test]
+fn status_repeats_until_its_reader_has_seen_enough() {
+    let daemon = Daemon::start();
+    let arguments = [
+        "status",
+        "--json",
+        "--interval",
+        "0.1",
+        "--socket",
+        &daemon.socket(),
+    ];
+    let mut child = caribe(&arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    while seen.iter().filter(|byte| **byte == b'\n').count() < 2 {
+        let mut some = [0; 4096];
+        let count = stdout.read(&mut some).unwrap();
+        assert!(count > 0, "it ended by itself");
+        seen.extend_from_slice(&some[..count]);
+    }
+    drop(stdout);
+    let (code, _, stderr) = ended(child.wait_with_output().unwrap());
+    assert_eq!(
+        (code, stderr.as_str()),
+        (0, ""),
+        "a closed pipe is no failure"
+    );
+}
+
+#[test]
+fn a_full_disk_is_told() {
+    let daemon = Daemon::start();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = caribe(&["status", "--socket", &daemon.socket()])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let (code, _, stderr) = ended(output);
+    assert_eq!(code, 1);
+    assert!(
+        stderr.starts_with("caribe: cannot write to standard output: "),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_key_is_written_once_and_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = file_in(&folder, "cluster.key");
+    let (code, stdout, stderr) = run(&["key", "generate", &file]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains(&file), "{stdout}");
+    assert_eq!(
+        path.metadata().unwrap().permissions().mode() & 0o7777,
+        0o600
+    );
+    let key = fs::read_to_string(&path).unwrap();
+    assert!(!stdout.contains(key.trim()), "the key itself is shown");
+
+    let (code, stdout, stderr) = run(&["key", "generate", &file]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("exists"), "{stderr}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), key);
+}
+
+#[test]
+fn a_key_that_cannot_be_written_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, file) = file_in(&folder, "none/cluster.key");
+    let (code, stdout, stderr) = run(&["key", "generate", &file]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(stderr.contains("No such file or directory"), "{stderr}");
+}
