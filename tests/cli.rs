@@ -1,7 +1,9 @@
 //! The program `caribe` as a person or a script meets it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -306,3 +308,116 @@ fn a_key_that_cannot_be_written_is_told() {
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(stderr.contains("No such file or directory"), "{stderr}");
 }
+
+#[test]
+fn a_valid_configuration_is_summed_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = file_in(&folder, "caribe.toml");
+    fs::write(&path, CONFIGURATION).unwrap();
+    let (code, stdout, stderr) = run(&["check", "--no-host", &file]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let expected = "is valid: cluster web of 2 directors, 1 group, 1 virtual service\n";
+    assert_eq!(stdout, format!("{file} {expected}"));
+
+    let (code, stdout, stderr) = run(&["check", "--no-host", "--json", &file]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let found: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (&found["valid"], &found["errors"]),
+        (&true.into(), &serde_json::json!([]))
+    );
+}
+
+#[test]
+fn an_invalid_configuration_is_refused_with_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = file_in(&folder, "caribe.toml");
+    fs::write(&path, CONFIGURATION.replace("scheduler", "sheduler")).unwrap();
+    let (code, stdout, stderr) = run(&["check", "--no-host", &file]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.contains("sheduler") && stderr.contains(&file),
+        "{stderr}"
+    );
+
+    let (code, stdout, stderr) = run(&["check", "--no-host", "--json", &file]);
+    assert_eq!((code, stderr.as_str()), (1, ""));
+    let found: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(found["valid"], false);
+    assert_eq!(found["errors"][0]["line"], 25, "{stdout}");
+}
+
+#[test]
+fn a_configuration_is_checked_against_this_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = file_in(&folder, "caribe.toml");
+    let (_, key) = file_in(&folder, "cluster.key");
+    assert_eq!(run(&["key", "generate", &key]).0, 0);
+    let text = CONFIGURATION.replace("/etc/caribe/cluster.key", &key);
+    fs::write(&path, &text).unwrap();
+    let (code, _, stderr) = run(&["check", "--node", "nobody", &file]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("nobody"), "{stderr}");
+    let (code, stdout, stderr) = run(&["check", "--node", "ha1", &file]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.ends_with("; this host is ha1\n"), "{stdout}");
+
+    let name = rustix::system::uname()
+        .nodename()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    fs::write(&path, text.replace("\"ha1\"", &format!("{name:?}"))).unwrap();
+    let (code, _, stderr) = run(&["check", &file]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(
+        stderr.contains("warning: group web: this host has no interface none0\n"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("no interface of this host has the address 192.0.2.11"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_missing_configuration_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, file) = file_in(&folder, "none.toml");
+    let (code, stdout, stderr) = run(&["check", &file]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.contains(&file) && stderr.contains("No such file"),
+        "{stderr}"
+    );
+}
+
+const CONFIGURATION: &str = r#"
+[cluster]
+name = "web"
+keys = ["/etc/caribe/cluster.key"]
+
+[[director]]
+name = "ha1"
+priority = 150
+paths = [{ udp = "192.0.2.11" }]
+
+[[director]]
+name = "ha2"
+priority = 100
+paths = [{ udp = "192.0.2.12" }]
+
+[[group]]
+name = "web"
+vips = [{ address = "192.0.2.80/24", interface = "none0" }]
+
+[[virtual]]
+name = "www"
+group = "web"
+address = "192.0.2.80"
+port = 80
+scheduler = "wlc"
+
+[[virtual.server]]
+address = "10.0.1.21"
+"#;

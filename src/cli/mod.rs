@@ -1,8 +1,10 @@
 //! The command line of `caribe`: what it understands, what it prints, and how it ends.
 
 pub mod args;
+mod check;
 mod exit;
 mod format;
+mod key;
 pub mod logging;
 pub mod output;
 mod run;
@@ -32,15 +34,10 @@ pub fn main() -> Exit {
     };
     match cli.command {
         Command::Run(args) => run::run(&args),
-        Command::Check(_) => unavailable(),
+        Command::Check(args) => check::check(&args),
         Command::Status(args) => status::status(&args),
         Command::Key(args) => match args.command {
-            args::KeyCommand::Generate(_) => unavailable(),
+            args::KeyCommand::Generate(args) => key::generate(&args),
         },
     }
-}
-
-fn unavailable() -> Exit {
-    output::complain(&"this build does not have this command");
-    Exit::Failed
 }

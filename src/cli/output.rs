@@ -26,9 +26,14 @@ pub fn print(text: &str) -> Result<(), Exit> {
     }
 }
 
-/// Prints `caribe: MESSAGE` on standard error. If that cannot be written there is nobody to tell.
+/// Prints `caribe: MESSAGE` on standard error.
 pub fn complain(message: &dyn Display) {
-    let _ = writeln!(io::stderr().lock(), "caribe: {message}");
+    print_error(&format!("caribe: {message}\n"));
+}
+
+/// Prints `text` on standard error. If that cannot be written there is nobody to tell.
+pub fn print_error(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// What is known of the terminal that standard output goes to.
