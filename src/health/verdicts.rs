@@ -1,0 +1,170 @@
+//! What probes have said, by target and by server.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use probes::{Failure, Target, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::health::Subscriptions;
+
+/// What is known of a server.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// Its probe says that it serves.
+    Up,
+    /// Its probe says that it does not.
+    Down,
+    /// Its probe has had no result yet. A server that the kernel's table has keeps its place.
+    Unknown,
+    /// It has no probe, and counts as serving.
+    Unchecked,
+}
+
+/// What is known of a server, why, and since when.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServerHealth<'a> {
+    /// After counting failures and successes.
+    pub health: Health,
+    /// Why the last probe did not succeed, or could not run; also of an up server that has failed
+    /// fewer times than it may.
+    pub reason: Option<&'a Failure>,
+    /// When `health` became what it is; `None` without a probe.
+    pub since: Option<Time>,
+}
+
+/// The latest verdict of every target, and which servers depend on it.
+#[derive(Clone, Debug, Default)]
+pub struct Verdicts {
+    subscriptions: Subscriptions,
+    states: BTreeMap<Target, State>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    known: Known,
+    /// Who depends on it: service, and server behind it.
+    servers: Vec<(String, SocketAddr)>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    health: probes::Health,
+    reason: Option<Failure>,
+    since: Time,
+}
+
+impl Verdicts {
+    /// Takes the subscriptions of another configuration.
+    ///
+    /// A target that stays keeps its verdict, and one that replaces a target of other timing takes
+    /// over that one's, as [`probes::Schedule::handle_targets`] does. All others are unknown.
+    pub fn handle_subscriptions(&mut self, subscriptions: Subscriptions, now: Time) {
+        let old = std::mem::take(&mut self.states);
+        let wanted = subscriptions.targets();
+        let gone = old.iter().filter(|(target, _)| !wanted.contains(*target));
+        let gone: BTreeMap<_, _> = gone.map(|(target, state)| (place(target), state)).collect();
+        for (service, address, target) in subscriptions.iter() {
+            let state = self.states.entry(target.clone()).or_insert_with(|| {
+                let before = old
+                    .get(target)
+                    .or_else(|| gone.get(&place(target)).copied());
+                let known = before.map_or_else(|| Known::unknown(now), |it| it.known.clone());
+                State {
+                    known,
+                    servers: Vec::new(),
+                }
+            });
+            state.servers.push((service.to_owned(), address));
+        }
+        self.subscriptions = subscriptions;
+    }
+
+    /// Takes what the runner says; whether the health of its servers has changed. A verdict on a
+    /// target that is no longer subscribed to changes nothing.
+    pub fn handle_verdict(&mut self, verdict: Verdict) -> bool {
+        let Some(state) = self.states.get_mut(&verdict.target) else {
+            return false;
+        };
+        let Verdict {
+            health,
+            reason,
+            since,
+            ..
+        } = verdict;
+        let changed = state.known.health != health;
+        state.known = Known {
+            health,
+            reason,
+            since,
+        };
+        changed
+    }
+
+    /// What is known of the server at `address` behind `service`. The port is the one in the
+    /// kernel's table: 0 behind a firewall mark.
+    #[must_use]
+    pub fn health_of(&self, service: &str, address: SocketAddr) -> ServerHealth<'_> {
+        let target = self.subscriptions.target_of(service, address);
+        let Some(state) = target.and_then(|target| self.states.get(target)) else {
+            return ServerHealth {
+                health: Health::Unchecked,
+                reason: None,
+                since: None,
+            };
+        };
+        let known = &state.known;
+        let health = match known.health {
+            probes::Health::Unknown => Health::Unknown,
+            probes::Health::Up => Health::Up,
+            probes::Health::Down => Health::Down,
+        };
+        ServerHealth {
+            health,
+            reason: known.reason.as_ref(),
+            since: Some(known.since),
+        }
+    }
+
+    /// The servers that `target` decides, each with its service: for messages.
+    #[must_use]
+    pub fn servers_of(&self, target: &Target) -> &[(String, SocketAddr)] {
+        self.states.get(target).map_or(&[], |state| &state.servers)
+    }
+
+    /// Whether every probe of `service` has had a result: what a director needs to be ready for
+    /// the group of that service.
+    #[must_use]
+    pub fn is_complete(&self, service: &str) -> bool {
+        self.subscriptions
+            .targets_of_service(service)
+            .all(|target| {
+                self.states
+                    .get(target)
+                    .is_some_and(|state| state.known.health != probes::Health::Unknown)
+            })
+    }
+
+    /// Which probe decides which server.
+    #[must_use]
+    pub fn subscriptions(&self) -> &Subscriptions {
+        &self.subscriptions
+    }
+}
+
+impl Known {
+    fn unknown(now: Time) -> Self {
+        Self {
+            health: probes::Health::Unknown,
+            reason: None,
+            since: now,
+        }
+    }
+}
+
+/// What two targets have in common whose verdicts mean the same.
+fn place(target: &Target) -> (SocketAddr, &probes::spec::ProbeKind) {
+    (target.address(), &target.spec().kind)
+}
