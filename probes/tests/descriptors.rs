@@ -1,0 +1,60 @@
+//! A process without free descriptors: alone in its file, because the limit is the process's.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use probes::spec::ProbeKind;
+use probes::{Health, Limits, ProbeSpec, Runner, Target};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+
+#[tokio::test]
+async fn a_process_without_descriptors_keeps_its_verdicts_and_says_why() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(64),
+            maximum,
+        },
+    )
+    .unwrap();
+
+    // The kernel accepts connections without this process taking them.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let spec = ProbeSpec {
+        kind: ProbeKind::TcpConnect,
+        port: None,
+        interval: Duration::from_millis(50),
+        timeout: Duration::from_secs(30),
+        fall: 1,
+        rise: 1,
+    };
+    let start = Instant::now();
+    let (runner, mut verdicts) = Runner::spawn(&Handle::current(), Limits::default(), move || {
+        start.elapsed()
+    });
+    runner.set_targets([Target::new(listener.local_addr().unwrap(), spec)].into());
+    assert_eq!(verdicts.recv().await.unwrap().health, Health::Up);
+
+    let mut taken = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        taken.push(file);
+    }
+    let verdict = verdicts.recv().await.unwrap();
+    assert_eq!(
+        verdict.health,
+        Health::Up,
+        "it says nothing about the server"
+    );
+    assert_eq!(
+        verdict.reason.unwrap().to_string(),
+        "the probe could not run: too many open files in this process"
+    );
+
+    drop(taken);
+    let verdict = verdicts.recv().await.unwrap();
+    assert_eq!((verdict.health, verdict.reason), (Health::Up, None));
+    assert!(runner.stats().not_run > 0);
+}
