@@ -53,7 +53,11 @@ fn show(client: &Client, args: &StatusArgs) -> Result<String, Error> {
 fn repeat(client: &Client, args: &StatusArgs, first: String, interval: Duration) -> Exit {
     let mut shown: Result<String, Error> = Ok(first);
     loop {
-        let screen = Screen::of_stdout();
+        let screen = if args.json {
+            Screen::default()
+        } else {
+            Screen::of_stdout()
+        };
         let printed = match (&shown, screen.size) {
             (Ok(text), Some((_, rows))) => print(&redraw(text, rows)),
             (Err(err), Some((_, rows))) => {

@@ -65,7 +65,8 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::NotRunning`], [`Error::Gone`], [`Error::Denied`], [`Error::Timeout`],
-    /// [`Error::BadAnswer`] for what is not HTTP, [`Error::Refused`] for any other status than 2xx.
+    /// [`Error::BrokenOff`], [`Error::BadAnswer`] for what is not HTTP, [`Error::Refused`] for any
+    /// other status than 2xx.
     pub fn get(&self, path: &str) -> Result<Bytes, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -89,7 +90,7 @@ impl Client {
             .map_err(|err| self.unconnected(err))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
-            .map_err(|err| self.bad_answer(&err))?;
+            .map_err(|err| self.failed(&err))?;
         tokio::spawn(connection);
         let request = Request::get(path)
             .header(HOST, "caribe")
@@ -98,12 +99,12 @@ impl Client {
         let response = sender
             .send_request(request)
             .await
-            .map_err(|err| self.bad_answer(&err))?;
+            .map_err(|err| self.failed(&err))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()
             .await
-            .map_err(|err| self.bad_answer(&err))?
+            .map_err(|err| self.failed(&*err))?
             .to_bytes();
         if status.is_success() {
             return Ok(body);
@@ -135,7 +136,17 @@ impl Client {
         }
     }
 
-    fn bad_answer(&self, why: &dyn std::fmt::Display) -> Error {
+    /// What is not HTTP is told from what ends too early, as from a daemon that is stopped.
+    fn failed(&self, err: &(dyn std::error::Error + 'static)) -> Error {
+        match err.downcast_ref::<hyper::Error>() {
+            Some(err) if !err.is_parse() => Error::BrokenOff {
+                socket: self.socket.clone(),
+            },
+            _ => self.bad_answer(err),
+        }
+    }
+
+    fn bad_answer(&self, why: &(impl std::fmt::Display + ?Sized)) -> Error {
         Error::BadAnswer {
             socket: self.socket.clone(),
             why: why.to_string(),

@@ -71,6 +71,12 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
+    /// The connection ended before the answer did.
+    #[error("the connection to caribe on {} broke off: it may be stopping; try again", socket.display())]
+    BrokenOff {
+        /// The control socket.
+        socket: PathBuf,
+    },
     /// The answer is not what caribe would say.
     #[error("what answers on {} is not this version of caribe: {why}", socket.display())]
     BadAnswer {
@@ -114,6 +120,7 @@ impl Error {
             | Self::Gone { .. }
             | Self::Busy { .. }
             | Self::Timeout { .. }
+            | Self::BrokenOff { .. }
             | Self::BadAnswer { .. }
             | Self::Refused { .. } => false,
         }

@@ -432,26 +432,44 @@ fn a_daemon_that_does_not_answer_is_given_up() {
 
 #[test]
 fn an_answer_that_is_not_caribes_is_refused() {
-    let answers = [
+    for text in [
         "SSH-2.0-OpenSSH_9.2\r\n",
-        "",
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
-        "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}",
-    ];
-    for text in answers {
-        let folder = tempfile::tempdir().unwrap();
-        let socket = folder.path().join("caribe.sock");
-        let listener = UnixListener::bind(&socket).unwrap();
-        let other = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 1024]);
-            let _ = stream.write_all(text.as_bytes());
-        });
-        let answer = Client::new(&socket).status();
+    ] {
+        let answer = answer_from(text);
         assert!(
             matches!(answer, Err(Error::BadAnswer { .. })),
             "{text:?}: {answer:?}"
         );
-        other.join().unwrap();
     }
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_told_from_a_wrong_one() {
+    for text in [
+        "",
+        "HTTP/1.1 2",
+        "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}",
+    ] {
+        let answer = answer_from(text);
+        assert!(
+            matches!(answer, Err(Error::BrokenOff { .. })),
+            "{text:?}: {answer:?}"
+        );
+    }
+}
+
+/// What a client makes of a server that says `text` and closes.
+fn answer_from(text: &'static str) -> Result<Snapshot, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("caribe.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let other = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(text.as_bytes());
+    });
+    let answer = Client::new(&socket).status();
+    other.join().unwrap();
+    answer
 }
