@@ -1,10 +1,14 @@
 //! IPVS objects as plain values: services, destinations and the table they make.
 
+mod key;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+
+pub use key::{DestinationKey, InvalidKey, ServiceKey};
 
 /// Transport protocol of a virtual service.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -41,63 +45,6 @@ pub enum Forwarding {
     /// The director's own stack. Kernels say so of some destinations that are local addresses,
     /// whatever was asked for.
     Local,
-}
-
-/// What tells a service from all others.
-///
-/// The order is that of `ipvsadm`'s listing as long as addresses do not span half of their space.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ServiceKey {
-    /// Packets to an address and port.
-    Address {
-        /// Their protocol.
-        protocol: Protocol,
-        /// The VIP.
-        address: IpAddr,
-        /// 0 means every port, which needs persistence.
-        port: u16,
-    },
-    /// Packets that the packet filter has given a mark.
-    FwMark {
-        /// The mark, not 0.
-        mark: u32,
-        /// Whether IPv6 packets are meant; a mark stands for one address family.
-        ipv6: bool,
-    },
-}
-
-impl ServiceKey {
-    /// Whether the service is one for IPv6.
-    pub fn is_ipv6(&self) -> bool {
-        match self {
-            Self::Address { address, .. } => address.is_ipv6(),
-            Self::FwMark { ipv6, .. } => *ipv6,
-        }
-    }
-}
-
-impl fmt::Display for ServiceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address {
-                protocol,
-                address: IpAddr::V4(address),
-                port,
-            } => {
-                write!(f, "{protocol} {address}:{port}")
-            }
-            Self::Address {
-                protocol,
-                address: IpAddr::V6(address),
-                port,
-            } => {
-                write!(f, "{protocol} [{address}]:{port}")
-            }
-            Self::FwMark { mark, ipv6: false } => write!(f, "fwmark {mark}"),
-            Self::FwMark { mark, ipv6: true } => write!(f, "fwmark {mark} IPv6"),
-        }
-    }
 }
 
 /// How a virtual service schedules connections.
@@ -175,21 +122,6 @@ impl Granularity {
         Self::Mask(Ipv4Addr::from_bits(
             u32::MAX.checked_shl(shift).unwrap_or(0),
         ))
-    }
-}
-
-/// What tells a destination from the others of its service.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct DestinationKey {
-    /// The real server's address.
-    pub address: IpAddr,
-    /// Its port. With [`Forwarding::Direct`] and [`Forwarding::Tunnel`] the service's counts.
-    pub port: u16,
-}
-
-impl fmt::Display for DestinationKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        std::net::SocketAddr::new(self.address, self.port).fmt(f)
     }
 }
 
