@@ -2,6 +2,7 @@
 
 mod directors;
 mod groups;
+mod servers;
 mod services;
 
 use std::collections::BTreeMap;

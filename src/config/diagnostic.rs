@@ -1,5 +1,6 @@
 //! What is wrong with a configuration file, where, and what to write instead.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -259,10 +260,23 @@ impl Lines {
             .unwrap_or("")
             .trim_end_matches(['\n', '\r']);
         Window {
-            snippet: Snippet::source(piece).line_start(first + 1).path(file),
+            snippet: Snippet::source(printable(piece))
+                .line_start(first + 1)
+                .path(file),
             start,
             end: start + piece.len(),
         }
+    }
+}
+
+/// Replaces the control characters that the renderer lets pass and a terminal may obey (U+0080 to
+/// U+009F), by one of as many bytes, so that places stay right.
+fn printable(text: &str) -> Cow<'_, str> {
+    let control = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    if text.contains(control) {
+        text.replace(control, "\u{b7}").into()
+    } else {
+        text.into()
     }
 }
 
@@ -333,7 +347,7 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     list: Vec<Fault>,
-    /// Lines with syntax errors, as spans. What is read from them is a guess.
+    /// Lines with syntax errors, as spans, in their order. What is read from them is a guess.
     unreadable: Vec<Span>,
     text_is_lost: bool,
 }
@@ -358,7 +372,7 @@ impl Faults {
     }
 
     /// Adds a syntax error, unless its line has one: what follows the first on a line follows
-    /// from it.
+    /// from it. To be called in the order of the text.
     pub(super) fn add_syntax(&mut self, text: &str, fault: Fault, rest_is_readable: bool) {
         self.text_is_lost |= !rest_is_readable;
         let at = fault.span.start.min(text.len());
@@ -372,7 +386,7 @@ impl Faults {
             .iter()
             .position(newline)
             .map_or(text.len(), |after| at + after);
-        if !self.unreadable.iter().any(|line| line.start == start) {
+        if self.unreadable.last().is_none_or(|line| line.start < start) {
             self.unreadable.push(start..end + 1);
             self.list.push(fault);
         }

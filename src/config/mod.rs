@@ -177,7 +177,13 @@ fn syntax_fault(text: &str, error: &toml::de::Error) -> (Fault, bool) {
         };
         return (fault, true);
     }
-    let fault = Fault::new(&span, message);
+    let fault = match text.get(span.clone()) {
+        Some(key) if message == "duplicate key" => {
+            Fault::new(&span, format!("{} is given twice", raw::quote(key)))
+                .label("not for the first time")
+        }
+        _ => Fault::new(&span, message),
+    };
     match expected {
         Some("nothing") | None => (fault, false),
         Some(expected) => (fault.label(format!("expected {expected}")), false),

@@ -365,18 +365,22 @@ impl<'t> Table<'t> {
             })
     }
 
-    /// Whether there is an unknown key that was meant to be this one, and has been reported.
-    fn is_misspelt(&self, key: &Key) -> bool {
+    /// Whether a key that has been reported stands in the place of this one: misspelt, or of a
+    /// later version.
+    fn has_instead(&self, key: &Key) -> bool {
         let known = || self.section.keys.iter().map(|key| key.name);
+        let required = matches!(key.otherwise, Otherwise::Required);
         self.entries.keys().map(Spanned::get_ref).any(|name| {
-            !known().any(|known| known == name) && suggest::nearest(name, known()) == Some(key.name)
+            let later = required && self.section.later.contains(&name.as_ref());
+            let unknown = !known().any(|known| known == name);
+            later || unknown && suggest::nearest(name, known()) == Some(key.name)
         })
     }
 
     /// The value of a key of this section; reports a required one that is missing.
     fn get(&self, key: &Key, faults: &mut Faults) -> Field<&'t Spanned<DeValue<'t>>> {
         let Some(value) = self.entries.get(key.name) else {
-            if faults.text_is_lost() || self.is_misspelt(key) {
+            if faults.text_is_lost() || self.has_instead(key) {
                 return Field::Broken;
             }
             if !matches!(key.otherwise, Otherwise::Required) {
