@@ -4,11 +4,12 @@
 //! owns it can send heartbeats in between. Nothing in it waits: the kernel carries out netlink
 //! requests while they are sent, and frames that a card has no room for leave in a later turn.
 //!
-//! An address of the configuration belongs to us wherever it came from: when its group isn't
-//! active here it must not be here, be it left by an earlier run, by another daemon or by hand,
-//! since two hosts that hold one address are worse than none. Beyond the configuration we touch
-//! only addresses that carry our mark ([`table::MARK`]), which a run with another configuration
-//! left. One daemon per network namespace is assumed.
+//! An address of the configuration belongs to us wherever it came from. One that is there when it
+//! is to be put is adopted, and when its group leaves, or at a start that doesn't own the group, it
+//! is removed, be it left by an earlier run, by another daemon or by hand: two hosts that hold one
+//! address are worse than none. Beyond the configuration we touch only addresses that carry our
+//! mark ([`table::MARK`]), which a run with another configuration left. One daemon per network
+//! namespace is assumed.
 
 pub mod announcer;
 pub mod carrier;

@@ -1,5 +1,7 @@
 //! The VIPs of this director: what is wanted, what the kernel has, and the turns that join them.
 
+#[cfg(test)]
+mod fake;
 mod turn;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -20,7 +22,7 @@ use crate::config::model::Vip;
 
 /// Most places that one turn works on: well below a millisecond of the kernel's time, unless an
 /// interface has thousands of addresses already, which it walks for each that is added.
-pub const CHUNK: usize = 64;
+pub const CHUNK: usize = 32;
 
 /// What happened to an address or an interface.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

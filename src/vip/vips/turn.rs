@@ -94,6 +94,8 @@ impl<H: Host> Vips<H> {
 
     /// Works on the places that are due, within the bound of a turn.
     pub(super) fn work(&mut self, now: Time) {
+        // While the kernel's state couldn't be read, what seems absent may be there.
+        let certain = self.resync.is_none();
         let mut steps = Vec::new();
         let mut changes = Vec::new();
         for (place, goal) in self.duties.take_due(now, CHUNK) {
@@ -113,7 +115,9 @@ impl<H: Host> Vips<H> {
             return;
         }
         for step in steps {
-            self.conclude(step, now);
+            if certain || step.goal != Goal::Absent {
+                self.conclude(step, now);
+            }
         }
     }
 
@@ -224,7 +228,7 @@ impl<H: Host> Vips<H> {
         if self.table.exact(&vip.interface, vip.address).is_some() {
             return;
         }
-        warn!(address = %vip.address, interface = vip.interface, "somebody removed an address of ours");
+        warn!(address = %vip.address, interface = vip.interface, "an address of ours is gone and will be put back");
         self.announcer.withdraw(&vip);
         self.duties.revive(place, now);
         self.counts.lost += 1;
@@ -260,13 +264,16 @@ impl<H: Host> Vips<H> {
         };
         if let Some(found) = self.table.exact(&vip.interface, vip.address)
             && found.flags & DAD_FAILED == 0
+            && self.resync.is_none()
         {
             if found.proto != MARK {
                 info!(address = %vip.address, interface = vip.interface, "adopting an address that somebody else has put");
             }
             return (true, None);
         }
-        changes.extend(there.map(remove));
+        if self.resync.is_none() {
+            changes.extend(there.map(remove));
+        }
         let add = Change::Add {
             index: link.index,
             address: vip.address,
