@@ -111,27 +111,37 @@ impl Duties {
         Self::book(&mut self.queue, place, duty, Some(due));
     }
 
-    /// Takes up to `most` places that are due, in their order; each must then be told its outcome.
-    pub(super) fn take_due(&mut self, now: Time, most: usize) -> Vec<(Place, Goal)> {
-        let due: Vec<_> = self
-            .queue
-            .iter()
-            .take_while(|(due, _)| *due <= now)
-            .take(most)
-            .cloned()
-            .collect();
-        due.into_iter()
-            .filter_map(|(due, place)| {
-                let duty = self.places.get_mut(&place)?;
+    /// Takes up to `most` places that are due, in their order, but those that are `late` only when
+    /// too few others are; each must then be told its outcome, or it is tried again.
+    pub(super) fn take_due(
+        &mut self,
+        now: Time,
+        most: usize,
+        late: impl Fn(&Place, &Goal) -> bool,
+    ) -> Vec<(Place, Goal)> {
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        for (_, place) in self.queue.iter().take_while(|(due, _)| *due <= now) {
+            if first.len() == most {
+                break;
+            }
+            let Some(duty) = self.places.get(place) else {
+                continue;
+            };
+            if !late(place, &duty.goal) {
+                first.push((place.clone(), duty.goal.clone()));
+            } else if last.len() < most {
+                last.push((place.clone(), duty.goal.clone()));
+            }
+        }
+        first.extend(last);
+        first.truncate(most);
+        for (place, _) in &first {
+            if let Some(duty) = self.places.get_mut(place) {
                 duty.tried = Some(now);
-                // Should no outcome be told, it is tried again.
-                let goal = duty.goal.clone();
-                self.queue.remove(&(due, place.clone()));
-                self.queue.insert((now + RETRY, place.clone()));
-                duty.due = Some(now + RETRY);
-                Some((place, goal))
-            })
-            .collect()
+                Self::book(&mut self.queue, place, duty, Some(now + RETRY));
+            }
+        }
+        first
     }
 
     /// Notes that a place is as it is to be.

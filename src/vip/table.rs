@@ -153,6 +153,12 @@ impl Table {
         self.addresses.values()
     }
 
+    /// How many addresses there are.
+    #[must_use]
+    pub fn address_count(&self) -> usize {
+        self.addresses.len()
+    }
+
     fn put_link(&mut self, link: Link) {
         if let Some(old) = self.links.get(&link.index)
             && old.name != link.name

@@ -20,9 +20,14 @@ use super::table::{Found, Link, MARK, Table};
 use crate::clock::Time;
 use crate::config::model::Vip;
 
-/// Most places that one turn works on: well below a millisecond of the kernel's time, unless an
-/// interface has thousands of addresses already, which it walks for each that is added.
+/// Most places that one turn works on.
 pub const CHUNK: usize = 32;
+/// Fewest, however slow the kernel is at it.
+const CHUNK_MIN: usize = 4;
+/// The kernel walks the addresses that an interface has for each that it adds or removes, so a turn
+/// works on fewer where there are many: this is about how many steps of such walks it may cost, well
+/// below a millisecond on hardware.
+const WALK: usize = 32_000;
 
 /// What happened to an address or an interface.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -302,6 +307,11 @@ impl<H: Host> Vips<H> {
     /// The next thing that happened.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// How many places this turn may work on.
+    fn portion(&self) -> usize {
+        (WALK / self.table.address_count().max(1)).clamp(CHUNK_MIN, CHUNK)
     }
 
     fn put_one(&mut self, vip: &Vip, now: Time) {

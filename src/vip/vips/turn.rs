@@ -14,10 +14,19 @@ use super::super::host::Host;
 use super::super::message::Change;
 use super::super::packet::Envelope;
 use super::super::problem::{Action, Problem};
-use super::super::table::{DAD_FAILED, Event, Found, Link, MARK, SECONDARY};
-use super::{CHUNK, Output, Vips};
+use super::super::table::{DAD_FAILED, Event, Found, Link, MARK, SECONDARY, Table};
+use super::{Output, Vips};
 use crate::clock::Time;
 use crate::config::model::Vip;
+
+/// Whether removing an address may make the kernel promote others of its network, which costs it a
+/// new route for each of them; so their turn comes first, in case they leave too.
+fn may_have_secondaries(table: &Table, place: &Place) -> bool {
+    place.address.is_ipv4()
+        && table
+            .at(&place.interface, place.address)
+            .any(|found| found.flags & SECONDARY == 0 && found.address.prefix_len() < 32)
+}
 
 /// A place that this turn works on.
 struct Step {
@@ -98,7 +107,11 @@ impl<H: Host> Vips<H> {
         let certain = self.resync.is_none();
         let mut steps = Vec::new();
         let mut changes = Vec::new();
-        for (place, goal) in self.duties.take_due(now, CHUNK) {
+        let (table, portion) = (&self.table, self.portion());
+        let due = self.duties.take_due(now, portion, |place, goal| {
+            *goal == Goal::Absent && may_have_secondaries(table, place)
+        });
+        for (place, goal) in due {
             let number = steps.len();
             let (found, problem) = self.plan(&place, &goal, number, &mut changes);
             steps.push(Step {
@@ -108,8 +121,8 @@ impl<H: Host> Vips<H> {
                 problem,
             });
         }
-        // Removals make room for the same address with another prefix length. Secondaries go
-        // before their primary, so that the kernel needn't promote addresses that leave next.
+        // Removals make room for the same address with another prefix length, secondaries before
+        // their primary.
         changes.sort_by_key(|(rank, ..)| *rank);
         if !self.apply(&changes, &mut steps, now) {
             return;
