@@ -104,6 +104,17 @@ fn by_name<T>(
     whole.then_some(map)
 }
 
+/// Reports more things than a heartbeat or a host can carry.
+fn at_most<T>(most: usize, what: &str, list: &At<Vec<T>>, faults: &mut Faults) {
+    let count = list.value.len();
+    if count > most {
+        faults.add(
+            Fault::new(&list.span, format!("there are {count} {what}s"))
+                .label(format!("expected at most {most}")),
+        );
+    }
+}
+
 /// The names that are readable; `None` when one is not, so that what is not found may be that one.
 fn names<'f, T>(
     list: &'f Field<Vec<T>>,

@@ -26,7 +26,7 @@ pub use diagnostic::{Diagnostic, Related, Report, Style};
 pub use keys::{Key, KeyId, KeyRing};
 pub use model::Config;
 
-use diagnostic::{Fault, Faults};
+use diagnostic::{Fault, Faults, Span};
 use raw::At;
 
 /// A configuration file is never longer than this many bytes.
@@ -169,11 +169,20 @@ fn syntax_fault(text: &str, error: &toml::de::Error) -> (Fault, bool) {
         Some((message, expected)) => (message, Some(expected)),
         None => (error.message(), None),
     };
-    // What the parser says of anything that is neither a number, a boolean nor a date.
-    if message.starts_with("string values must be quoted") {
-        let fault = match text.get(span.clone()).unwrap_or("") {
-            "" => Fault::new(&span, "the value is missing"),
-            word => Fault::new(&span, message).help(format!("write \"{}\"", word.escape_debug())),
+    // What the parser says of a bare word depends on how the word begins: `nat` might become `nan`.
+    let bare = [
+        "string values must be",
+        "invalid boolean",
+        "invalid float",
+        "invalid time",
+        "invalid date",
+    ];
+    if bare.iter().any(|start| message.starts_with(start)) {
+        let word = bare_word(text, &span);
+        let fault = match text.get(word.clone()).unwrap_or("") {
+            "" => Fault::new(&word, "the value is missing"),
+            value => Fault::new(&word, "a string must be quoted")
+                .help(format!("write \"{}\"", value.escape_debug())),
         };
         return (fault, true);
     }
@@ -188,6 +197,17 @@ fn syntax_fault(text: &str, error: &toml::de::Error) -> (Fault, bool) {
         Some("nothing") | None => (fault, false),
         Some(expected) => (fault.label(format!("expected {expected}")), false),
     }
+}
+
+/// The whole of the word that a span is in.
+fn bare_word(text: &str, span: &Span) -> Span {
+    let ends = |c: char| c.is_whitespace() || "=,[]{}#\"'".contains(c);
+    let (Some(before), Some(after)) = (text.get(..span.start), text.get(span.end..)) else {
+        return span.clone();
+    };
+    let start = before.char_indices().rev().find(|(_, c)| ends(*c));
+    let start = start.map_or(0, |(at, c)| at + c.len_utf8());
+    start..span.end + after.find(ends).unwrap_or(after.len())
 }
 
 fn load_keys(paths: &[At<String>], faults: &mut Faults) -> KeyRing {

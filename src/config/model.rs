@@ -11,6 +11,15 @@ use ipvs::{Forwarding, Protocol};
 use probes::ProbeSpec;
 use serde::{Deserialize, Serialize};
 
+/// Directors of a cluster at most, so that one datagram holds what a heartbeat says of each.
+pub const MAX_DIRECTORS: usize = 8;
+
+/// Groups of a cluster at most, for the same reason.
+pub const MAX_GROUPS: usize = 40;
+
+/// Heartbeat paths of a director at most: each costs a datagram per keepalive and peer.
+pub const MAX_PATHS: usize = 16;
+
 /// A configuration that has passed every check.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Config {
@@ -18,9 +27,9 @@ pub struct Config {
     pub cluster: Cluster,
     /// How often directors tell each other that they live, and when silence means death.
     pub heartbeat: HeartbeatTiming,
-    /// The hosts that run `caribe`, by name; never empty.
+    /// The hosts that run `caribe`, by name; never empty, at most [`MAX_DIRECTORS`].
     pub directors: BTreeMap<String, Director>,
-    /// The units of ownership, by name.
+    /// The units of ownership, by name; never empty, at most [`MAX_GROUPS`].
     pub groups: BTreeMap<String, Group>,
     /// The virtual services, by name.
     pub virtuals: BTreeMap<String, Virtual>,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::model::{Failback, Match};
+use super::model::{Failback, MAX_DIRECTORS, MAX_GROUPS, Match};
 use super::*;
 
 /// A whole configuration, which the tests break in one place at a time.
@@ -209,6 +209,41 @@ fn keys_are_loaded_in_the_order_of_the_file() {
         report.diagnostics()[0].message,
         "two key files hold the same key"
     );
+}
+
+#[test]
+fn more_directors_groups_or_paths_than_a_heartbeat_holds_are_refused() {
+    let director = |i: usize| {
+        format!("[[director]]\nname = \"d{i}\"\npaths = [{{ udp = \"198.51.100.{i}\" }}]\n")
+    };
+    let group = |i: usize| {
+        let vip = format!("{{ address = \"192.0.2.{i}/24\", interface = \"eth0\" }}");
+        format!("[[group]]\nname = \"g{i}\"\nvips = [{vip}]\n")
+    };
+    let file = |directors: usize, groups: usize| {
+        let directors: String = (1..=directors).map(director).collect();
+        let groups: String = (1..=groups).map(group).collect();
+        format!("[cluster]\nname = \"web\"\nkeys = [\"/k\"]\n{directors}{groups}")
+    };
+    let heartbeat = (crate::cluster::MAX_DIRECTORS, crate::cluster::MAX_GROUPS);
+    assert_eq!((MAX_DIRECTORS, MAX_GROUPS), heartbeat);
+    assert_eq!(faults(&file(MAX_DIRECTORS, MAX_GROUPS)), [""; 0]);
+    assert_eq!(faults(&file(9, 1)), ["4:1: there are 9 directors"]);
+    assert_eq!(faults(&file(1, 41)), ["7:1: there are 41 groups"]);
+    let paths: Vec<_> = (1..=17)
+        .map(|i| format!("{{ udp = \"203.0.113.{i}\" }}"))
+        .collect();
+    let paths = format!("[{}]", paths.join(", "));
+    let text = file(1, 1).replace("[{ udp = \"198.51.100.1\" }]", &paths);
+    assert_eq!(faults(&text), ["6:9: there are 17 heartbeat paths"]);
+}
+
+#[test]
+fn an_empty_file_is_told_what_a_configuration_has() {
+    let missing = |section: &str| format!("1:1: section `{section}` is missing");
+    let expected = ["[[director]]", "[[group]]", "[cluster]"].map(missing);
+    assert_eq!(faults(""), expected);
+    assert_eq!(faults("# nothing\r\n"), expected);
 }
 
 #[test]

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{by_name, family, names, quote, some_of, suggest};
+use super::{at_most, by_name, family, names, quote, some_of, suggest};
 use crate::config::HostFacts;
 use crate::config::diagnostic::{Fault, Faults, Span};
 use crate::config::duration::show;
-use crate::config::model::{Cluster, Director, HeartbeatPath, HeartbeatTiming};
+use crate::config::model::{
+    Cluster, Director, HeartbeatPath, HeartbeatTiming, MAX_DIRECTORS, MAX_PATHS,
+};
 use crate::config::raw::{self, At, Field};
 use crate::config::schema::cluster as c;
 
@@ -146,6 +148,14 @@ pub(super) fn directors(
     if given.value.is_empty() {
         faults.add(Fault::new(&given.span, "there is no director").label("expected at least one"));
         return None;
+    }
+    at_most(MAX_DIRECTORS, "director", given, faults);
+    for paths in given
+        .value
+        .iter()
+        .filter_map(|director| director.paths.given())
+    {
+        at_most(MAX_PATHS, "heartbeat path", paths, faults);
     }
     paths_agree(&given.value, faults);
     let paths = given.value.iter().flat_map(usable_paths);

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::directors::usable_paths;
-use super::{by_name, names, quote, require_known};
+use super::{at_most, by_name, names, quote, require_known};
 use crate::config::diagnostic::{Fault, Faults, Span};
-use crate::config::model::{Failback, Group, Vip};
+use crate::config::model::{Failback, Group, MAX_GROUPS, Vip};
 use crate::config::raw::{self, At, Field};
 use crate::config::schema::cluster as c;
 
@@ -94,6 +94,7 @@ pub(super) fn groups(
         faults.add(Fault::new(&given.span, "there is no group").label("expected at least one"));
         return None;
     }
+    at_most(MAX_GROUPS, "group", given, faults);
     let known = names(directors, |director| &director.name, faults);
     let built: Vec<_> = given
         .value

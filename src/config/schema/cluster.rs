@@ -78,7 +78,7 @@ pub(in super::super) const HEARTBEAT_PORT: Key = Key {
 pub(in super::super) const DIRECTOR: Section = Section {
     header: "[[director]]",
     doc: "A host that runs caribe. The file lists all of them and is the same on each. At least \
-          one.",
+          one, at most 8.",
     keys: &[&DIRECTOR_NAME, &PRIORITY, &PATHS],
     later: &[],
 };
@@ -102,9 +102,9 @@ pub(in super::super) const PATHS: Key = Key {
     name: "paths",
     kind: Kind::Tables(&PATH),
     otherwise: Otherwise::Required,
-    doc: "The ways for heartbeats to this director, at least one. The first path of one director \
-          talks to the first path of every other, the second to the second, and so on; so every \
-          director has as many. Two paths over different switches are worth having.",
+    doc: "The ways for heartbeats to this director, at least one and at most 16. The first path of \
+          one director talks to the first path of every other, the second to the second, and so \
+          on; so every director has as many. Two paths over different switches are worth having.",
 };
 
 pub(in super::super) const PATH: Section = Section {
@@ -124,7 +124,7 @@ pub(in super::super) const PATH_UDP: Key = Key {
 pub(in super::super) const GROUP: Section = Section {
     header: "[[group]]",
     doc: "Virtual IP addresses that move together. At any time at most one director is active in \
-          a group. At least one.",
+          a group. At least one, at most 40.",
     keys: &[
         &GROUP_NAME,
         &VIPS,
