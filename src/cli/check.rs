@@ -11,7 +11,7 @@ use serde_json::json;
 use super::Exit;
 use super::args::CheckArgs;
 use super::format::Style;
-use super::output::{print, print_error, wants_colour};
+use super::output::{print, print_error, print_report, wants_colour};
 use crate::config::model::HeartbeatPath;
 use crate::config::{self, Config, HostFacts, Loaded, Report};
 
@@ -59,12 +59,7 @@ fn show(
             ))
         }
         Err(report) => {
-            let style = if colour {
-                config::Style::Coloured
-            } else {
-                config::Style::Plain
-            };
-            print_error(&report.render(style));
+            print_report(report);
             Ok(())
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use super::Exit;
+use crate::config;
 
 /// Prints `text` on standard output.
 ///
@@ -34,6 +35,17 @@ pub fn complain(message: &dyn Display) {
 /// Prints `text` on standard error. If that cannot be written there is nobody to tell.
 pub fn print_error(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Shows what is wrong with a configuration on standard error.
+pub fn print_report(report: &config::Report) {
+    let colour = wants_colour(&io::stderr());
+    let style = if colour {
+        config::Style::Coloured
+    } else {
+        config::Style::Plain
+    };
+    print_error(&report.render(style));
 }
 
 /// What is known of the terminal that standard output goes to.

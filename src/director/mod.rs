@@ -1,5 +1,175 @@
 //! The composition: threads, channels and the one snapshot that everybody reads.
+//!
+//! ```text
+//!                 verdicts                 wanted table
+//!   probes task ------------>             --------------> IPVS thread (lvs::Keeper) -- the kernel's
+//!                             core (task)                                              table
+//!                readiness    |    ^       <--------------
+//!   heartbeat <---------------+    |       listing, refusals
+//!   thread    ---------------------+
+//!   (pulse)   roles, peers, VIPs   |
+//!      |                           v
+//!   sockets, VIPs              Snapshot (watch) ------> control
+//! ```
+//!
+//! Every arrow is a bounded channel or holds only the latest value, and nobody waits to send on one.
+//! The heartbeat thread decides about life and ownership; the core knows the configuration and all
+//! verdicts and derives the wanted table; the IPVS thread alone writes to the kernel's table.
 
+mod core;
+mod journal;
+mod pulse;
+mod realtime;
 pub mod snapshot;
+mod sockets;
+mod view;
+
+use std::io;
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 pub use snapshot::Snapshot;
+pub use sockets::OpenError as SocketError;
+
+use crate::clock;
+use crate::cluster::{Codec, Keys, Limit, Machine, Settings};
+use crate::config::{KeyRing, Loaded};
+use crate::lvs::Owned;
+use crate::vip::{self, Vips};
+
+use self::core::Core;
+use pulse::{Parts, Pulse};
+use sockets::Sockets;
+
+/// What prevents a director from running.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel's IPVS.
+    #[error(transparent)]
+    Ipvs(#[from] ipvs::Error),
+    /// The heartbeat sockets.
+    #[error(transparent)]
+    Sockets(#[from] sockets::OpenError),
+    /// The kernel's addresses and interfaces.
+    #[error(transparent)]
+    Vips(#[from] vip::OpenError),
+    /// The configuration does not fit into heartbeats.
+    #[error("the configuration cannot be told in heartbeats: {0}")]
+    Limit(#[from] Limit),
+    /// There is no key, or no director of this name.
+    #[error("the configuration was not loaded for this host")]
+    NotForHost,
+    /// No random number for the session.
+    #[error("the system gives no random numbers")]
+    Random,
+    /// No thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl Error {
+    /// Whether a right is missing.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Ipvs(error) => matches!(error, ipvs::Error::NotPermitted),
+            Self::Sockets(error) => error.is_denied(),
+            Self::Thread(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            Self::Vips(_) | Self::Limit(_) | Self::NotForHost | Self::Random => false,
+        }
+    }
+
+    /// Whether the kernel has no IPVS.
+    #[must_use]
+    pub fn is_no_ipvs(&self) -> bool {
+        matches!(self, Self::Ipvs(ipvs::Error::NoIpvs))
+    }
+}
+
+/// A director that runs until it is told to stop.
+#[derive(Debug)]
+pub struct Director {
+    core: Core,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Director {
+    /// Opens everything that a director needs and starts its threads.
+    ///
+    /// # Errors
+    ///
+    /// What is missing; then nothing of the host has been changed.
+    pub fn start(runtime: &Handle, loaded: &Loaded) -> Result<Self, Error> {
+        let config = &loaded.config;
+        let settings = Settings::new(config, &loaded.node).ok_or(Error::NotForHost)?;
+        let codec = Codec::new(&settings, keys(&loaded.keys).ok_or(Error::NotForHost)?)?;
+        let kernel = ipvs::Client::open()?;
+        let owned = config.control.socket.with_file_name("services.json");
+        let owned = Owned::load(owned.clone()).unwrap_or_else(|error| {
+            tracing::error!(%error, "starting as if none were");
+            Owned::nothing(owned)
+        });
+        let sockets = Sockets::open(config, &loaded.node)?;
+        let now = clock::now();
+        let vips = config
+            .groups
+            .values()
+            .flat_map(|group| group.vips.clone())
+            .collect();
+        let links = config
+            .groups
+            .values()
+            .flat_map(|group| group.monitor_links.clone())
+            .collect();
+        let vips = Vips::open(&vips, &links, now)?;
+        match realtime::lock_memory() {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
+            Err(error) => tracing::warn!(%error, "memory is not locked"),
+        }
+        let machine = Machine::new(settings, session()?, now);
+        let (pulse, reports) = Pulse::spawn(
+            Parts {
+                sockets,
+                vips,
+                codec,
+                machine,
+            },
+            config,
+        )?;
+        let (core, snapshots) = Core::start(runtime, loaded, kernel, owned, pulse, reports, now)?;
+        Ok(Self { core, snapshots })
+    }
+
+    /// What the director knows, at any moment.
+    #[must_use]
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    /// Runs until `stop` resolves; then gives the groups to a peer, removes the services that are
+    /// ours, and returns. Whether that went well.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
+        self.core.run(stop).await
+    }
+}
+
+fn keys(ring: &KeyRing) -> Option<Keys> {
+    let prepared = |key: &crate::config::Key| (key.id().0, key.hmac().clone());
+    let signing = ring.signing()?;
+    Some(Keys::from_hmac(
+        prepared(signing),
+        ring.iter().skip(1).map(prepared),
+    ))
+}
+
+fn session() -> Result<u64, Error> {
+    let mut bytes = [0; 8];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Error::Random)?;
+    Ok(u64::from_ne_bytes(bytes))
+}

@@ -1,1 +1,9 @@
-//! (see ARCHITECTURE.md)
+//! The IPVS table: what it should be, and the loop that makes it so.
+
+mod desired;
+mod keeper;
+mod owned;
+
+pub use desired::{desired, destination_key, service_keys};
+pub use keeper::{Keeper, Report, Wanted};
+pub use owned::{Owned, OwnedError};

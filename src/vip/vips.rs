@@ -178,8 +178,9 @@ impl<H: Host> Vips<H> {
             .collect()
     }
 
-    /// Clears up what an earlier run left, as a start must: VIPs in `keep` are put, which leaves
-    /// those that are there where they are, and every other address of ours is removed.
+    /// Clears up what an earlier run left, as a start must: every address of ours that is not in
+    /// `keep` is removed. Those in it stay as they are, neither wanted nor announced, until
+    /// [`put`](Self::put) or [`take`](Self::take) decides about them.
     pub fn remove_stale(&mut self, keep: &BTreeSet<Vip>, now: Time) {
         let kept: BTreeSet<Place> = keep.iter().map(Place::of).collect();
         for place in self.found() {
@@ -187,9 +188,6 @@ impl<H: Host> Vips<H> {
                 warn!(address = %place.address, interface = place.interface, "removing an address left behind");
                 self.duties.set(place, Goal::Absent, now);
             }
-        }
-        for vip in keep {
-            self.put_one(vip, now);
         }
     }
 

@@ -172,7 +172,7 @@ impl Request {
             Ok(true) => Some(server_of(&self.answer)),
             Ok(false) => None,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-            Err(error) => Some(Err(error.to_string())),
+            Err(error) => Some(Err(error.kind().to_string())),
         };
     }
 }

@@ -81,6 +81,8 @@ pub fn init() -> ! {
         say(&format!("lab: cannot tell the result: {error}"));
     }
     rustix::fs::sync();
+    // The kernel's own farewell would end up among what the guest has to say.
+    let _ = fs::write("/proc/sys/kernel/printk", "0");
     let refused = reboot(RebootCommand::PowerOff);
     say(&format!("lab: cannot switch off: {refused:?}"));
     std::process::exit(70)

@@ -1,0 +1,283 @@
+//! The task that knows the configuration, all verdicts and what became of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipvs::Table;
+use probes::{Limits, Runner, Verdict};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::pulse::{self, Command, Pulse};
+use super::view::View;
+use super::{Error, Snapshot};
+use crate::clock::{self, Time};
+use crate::config::{Config, Loaded};
+use crate::health::{Health, Subscriptions, Verdicts};
+use crate::lvs::{self, Keeper, Owned, Wanted};
+
+/// A snapshot is made when something has happened, but not more often than this.
+const VIEW_PAUSE: Duration = Duration::from_millis(20);
+/// And at least this often: it holds ages and counters.
+const VIEW: Duration = Duration::from_secs(1);
+/// What giving up may take beyond deadtime before the daemon ends all the same.
+const STOP: Duration = Duration::from_secs(5);
+
+/// The owner of everything that is neither heartbeat nor table.
+#[derive(Debug)]
+pub(super) struct Core {
+    config: Arc<Config>,
+    node: String,
+    started: Time,
+    verdicts: Verdicts,
+    /// The kernel's table as it was found.
+    adopted: Table,
+    wanted: watch::Sender<Arc<Wanted>>,
+    /// For each group what the heartbeat thread was told last.
+    ready: BTreeMap<String, bool>,
+    pulse: Pulse,
+    pulse_reports: mpsc::Receiver<pulse::Report>,
+    last_pulse: Option<pulse::Report>,
+    keeper: Keeper,
+    table_reports: watch::Receiver<Arc<lvs::Report>>,
+    _runner: Runner,
+    verdict_reports: mpsc::Receiver<Verdict>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+/// What has to be done before the core waits again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due {
+    table: bool,
+    view: bool,
+}
+
+impl Core {
+    /// Reads the kernel's table, starts probes and the IPVS thread.
+    pub(super) fn start<K: ipvs::Kernel + Send + 'static>(
+        runtime: &Handle,
+        loaded: &Loaded,
+        mut kernel: K,
+        owned: Owned,
+        pulse: Pulse,
+        pulse_reports: mpsc::Receiver<pulse::Report>,
+        started: Time,
+    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), Error> {
+        let config = Arc::clone(&loaded.config);
+        let adopted = kernel.table()?;
+        let mut verdicts = Verdicts::default();
+        verdicts.handle_subscriptions(Subscriptions::new(config.virtuals.values()), started);
+        let first = Wanted {
+            generation: 1,
+            table: table(&config, &verdicts, &adopted),
+        };
+        let (wanted, wanted_receiver) = watch::channel(Arc::new(first));
+        let (table_sender, table_reports) = watch::channel(Arc::default());
+        let keeper = Keeper::spawn(
+            runtime.clone(),
+            kernel,
+            owned,
+            wanted_receiver,
+            table_sender,
+        )?;
+        let (runner, verdict_reports) = Runner::spawn(runtime, Limits::default(), clock::now);
+        runner.set_targets(verdicts.subscriptions().targets());
+        let view = View {
+            config: &config,
+            node: &loaded.node,
+            started,
+            pulse: None,
+            verdicts: &verdicts,
+            table: &lvs::Report::default(),
+        };
+        let (snapshots, receiver) = watch::channel(Arc::new(view.snapshot(started)));
+        let core = Self {
+            config,
+            node: loaded.node.clone(),
+            started,
+            verdicts,
+            adopted,
+            wanted,
+            ready: BTreeMap::new(),
+            pulse,
+            pulse_reports,
+            last_pulse: None,
+            keeper,
+            table_reports,
+            _runner: runner,
+            verdict_reports,
+            snapshots,
+        };
+        Ok((core, receiver))
+    }
+
+    /// Runs until `stop` resolves or the heartbeat thread ends. Whether it ended well.
+    pub(super) async fn run(mut self, stop: impl Future<Output = ()>) -> bool {
+        let mut stop = std::pin::pin!(stop);
+        let mut due = Due {
+            table: false,
+            view: true,
+        };
+        let mut viewed = Instant::now();
+        loop {
+            let view_at = viewed + if due.view { VIEW_PAUSE } else { VIEW };
+            tokio::select! {
+                () = &mut stop => break,
+                verdict = self.verdict_reports.recv() => {
+                    let Some(verdict) = verdict else {
+                        tracing::error!("the probes have ended");
+                        break;
+                    };
+                    due.view = true;
+                    due.table |= self.judge(verdict);
+                    while let Ok(verdict) = self.verdict_reports.try_recv() {
+                        due.table |= self.judge(verdict);
+                    }
+                }
+                report = self.pulse_reports.recv() => {
+                    let Some(report) = report else {
+                        tracing::error!("the heartbeat thread has ended");
+                        return false;
+                    };
+                    self.last_pulse = Some(report);
+                    due.view = true;
+                }
+                changed = self.table_reports.changed() => {
+                    if changed.is_err() {
+                        tracing::error!("the IPVS thread has ended");
+                        break;
+                    }
+                    due.view = true;
+                }
+                () = sleep_until(view_at) => {
+                    viewed = Instant::now();
+                    due.view = false;
+                    self.publish();
+                }
+            }
+            if std::mem::take(&mut due.table) {
+                self.want(table(&self.config, &self.verdicts, &self.adopted));
+            }
+            self.tell_ready();
+        }
+        self.stop().await
+    }
+
+    /// Takes a verdict; whether the table depends on it.
+    fn judge(&mut self, verdict: Verdict) -> bool {
+        for (service, server) in self.verdicts.servers_of(&verdict.target) {
+            let before = self.verdicts.health_of(service, *server).health;
+            let reason = verdict.reason.as_ref().map(ToString::to_string);
+            match verdict.health {
+                probes::Health::Up if before != Health::Up => {
+                    tracing::info!(service, %server, "server is up");
+                }
+                probes::Health::Down if before != Health::Down => {
+                    tracing::warn!(service, %server, reason, "server is down");
+                }
+                probes::Health::Up | probes::Health::Down | probes::Health::Unknown => {}
+            }
+        }
+        self.verdicts.handle_verdict(verdict)
+    }
+
+    fn want(&self, table: Table) {
+        self.wanted.send_modify(|wanted| {
+            let generation = wanted.generation + 1;
+            *wanted = Arc::new(Wanted { generation, table });
+        });
+    }
+
+    /// Tells the heartbeat thread which groups this director could serve at once.
+    fn tell_ready(&mut self) {
+        let report = self.table_reports.borrow().clone();
+        let programmed =
+            report.error.is_none() && report.generation == self.wanted.borrow().generation;
+        for name in self.config.groups.keys() {
+            let mut services = self.config.virtuals.values().filter(|v| v.group == *name);
+            let ready = programmed
+                && services.all(|service| {
+                    let refused = lvs::service_keys(service)
+                        .any(|key| report.refusals.iter().any(|(refused, _)| *refused == key));
+                    !refused && self.verdicts.is_complete(&service.name)
+                });
+            // A table that is being changed is one that serves.
+            let known = self.ready.get(name).copied().unwrap_or(false);
+            let ready = ready || (known && report.error.is_none() && !programmed);
+            if ready != known || !self.ready.contains_key(name) {
+                let command = Command::Ready {
+                    group: name.clone(),
+                    ready,
+                };
+                if self.pulse.tell(command) {
+                    self.ready.insert(name.clone(), ready);
+                }
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let table = self.table_reports.borrow().clone();
+        let view = View {
+            config: &self.config,
+            node: &self.node,
+            started: self.started,
+            pulse: self.last_pulse.as_ref(),
+            verdicts: &self.verdicts,
+            table: &table,
+        };
+        self.snapshots
+            .send_replace(Arc::new(view.snapshot(clock::now())));
+    }
+
+    /// Gives the groups to a peer, and only then removes the services that are ours: what still
+    /// comes here in between is served.
+    async fn stop(mut self) -> bool {
+        tracing::info!("stopping");
+        let mut well = true;
+        if self.pulse.tell(Command::Stop) {
+            let limit = self.config.heartbeat.deadtime + STOP;
+            let ended = timeout(limit, async {
+                while let Some(report) = self.pulse_reports.recv().await {
+                    self.last_pulse = Some(report);
+                    self.publish();
+                }
+            });
+            if ended.await.is_err() {
+                tracing::error!(?limit, "the groups could not be given up in time");
+                well = false;
+            }
+        } else {
+            tracing::error!("the heartbeat thread takes no command");
+            well = false;
+        }
+        self.want(Table::new());
+        let generation = self.wanted.borrow().generation;
+        let removed = timeout(
+            STOP,
+            self.table_reports
+                .wait_for(|report| report.generation == generation),
+        );
+        let removed = matches!(removed.await, Ok(Ok(_)));
+        if !removed {
+            tracing::error!("the services could not be removed from the IPVS table");
+            well = false;
+        }
+        drop(self.wanted);
+        if well {
+            self.pulse.join();
+            self.keeper.join();
+        }
+        well
+    }
+}
+
+fn table(config: &Config, verdicts: &Verdicts, adopted: &Table) -> Table {
+    lvs::desired(
+        config,
+        |service, at| verdicts.health_of(service, at).health,
+        adopted,
+    )
+}

@@ -1,0 +1,518 @@
+//! The heartbeat thread: it owns the cluster machine, the VIPs and the sockets of both.
+//!
+//! Nothing else runs in it, and it waits for nothing but its own sockets and timers. Others reach
+//! it by [`Pulse::tell`], which never waits either, and hear from it by reports that it drops
+//! rather than wait for somebody to read them: the next one has all that is known again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use tokio::sync::mpsc;
+
+use super::journal;
+use super::realtime;
+use super::snapshot::VipStatus;
+use super::sockets::{Received, Sockets};
+use crate::clock::{self, Time};
+use crate::cluster::{self, Codec, Fitness, Input, Machine, Output};
+use crate::config::model::{Config, Vip};
+use crate::vip::{self, Vips};
+
+/// Reports that may wait to be read.
+const REPORTS: usize = 16;
+/// Commands that may wait to be obeyed.
+const COMMANDS: usize = 256;
+/// Between two reports when nothing happens.
+const REPORT: Duration = Duration::from_millis(500);
+
+/// What others may tell the thread.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Command {
+    /// Whether the probes of a group have run and its table is programmed.
+    Ready {
+        /// The group.
+        group: String,
+        /// Whether they have.
+        ready: bool,
+    },
+    /// Give every group up and end.
+    Stop,
+}
+
+/// What the thread knows.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    /// When it was made.
+    pub(super) at: Time,
+    /// Peers, groups and counters.
+    pub(super) cluster: cluster::Status,
+    /// The VIPs of each group, in configured order.
+    pub(super) vips: Arc<BTreeMap<String, Vec<VipStatus>>>,
+    /// Datagrams that left, on all paths.
+    pub(super) sent: u64,
+    /// VIPs that somebody else removed.
+    pub(super) lost: u64,
+}
+
+/// What the thread is made of; opened where errors can still be told.
+pub(super) struct Parts {
+    /// Heartbeat sockets.
+    pub(super) sockets: Sockets,
+    /// The kernel's addresses.
+    pub(super) vips: Vips,
+    /// From and to datagrams.
+    pub(super) codec: Codec,
+    /// Who lives and who owns.
+    pub(super) machine: Machine,
+}
+
+/// The way to the running thread.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    commands: SyncSender<Command>,
+    wake: OwnedFd,
+    thread: JoinHandle<()>,
+}
+
+impl Pulse {
+    /// Starts the thread. It ends, and the reports with it, after [`Command::Stop`].
+    pub(super) fn spawn(
+        parts: Parts,
+        config: &Config,
+    ) -> io::Result<(Self, mpsc::Receiver<Report>)> {
+        let (reports, receiver) = mpsc::channel(REPORTS);
+        let (sender, commands) = sync_channel(COMMANDS);
+        let wake = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let theirs = wake.try_clone()?;
+        let mut work = Work::new(parts, config, commands, theirs, reports);
+        let thread = std::thread::Builder::new()
+            .name("heartbeat".to_owned())
+            .spawn(move || {
+                if let Err(error) = realtime::raise_priority() {
+                    tracing::warn!(%error, "heartbeats run without real-time priority");
+                }
+                work.run();
+            })?;
+        Ok((
+            Self {
+                commands: sender,
+                wake,
+                thread,
+            },
+            receiver,
+        ))
+    }
+
+    /// Tells the thread something. False when it has too much to do to take it, or has ended.
+    pub(super) fn tell(&self, command: Command) -> bool {
+        let told = self.commands.try_send(command).is_ok();
+        // A counter that is full has woken it already.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        told
+    }
+
+    /// Waits for the thread's end.
+    pub(super) fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the heartbeat thread panicked");
+        }
+    }
+}
+
+/// Where a group's VIPs are on their way to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Left by an earlier run, and nobody has been heard yet who might have them.
+    Adopted,
+    /// Not here.
+    Down,
+    /// Being put.
+    Raising,
+    /// Here.
+    Up,
+    /// Being removed.
+    Releasing,
+}
+
+#[derive(Debug)]
+struct Group {
+    vips: Vec<Vip>,
+    links: Vec<String>,
+    phase: Phase,
+    ready: bool,
+}
+
+struct Work {
+    sockets: Sockets,
+    vips: Vips,
+    codec: Codec,
+    machine: Machine,
+    groups: BTreeMap<String, Group>,
+    /// Until when an earlier run's VIPs may wait for a decision.
+    adopted_until: Time,
+    commands: Receiver<Command>,
+    wake: OwnedFd,
+    reports: mpsc::Sender<Report>,
+    vip_status: Arc<BTreeMap<String, Vec<VipStatus>>>,
+    /// Something has happened that the last report did not have.
+    news: bool,
+    next_report: Time,
+    sent: u64,
+    stopped: bool,
+}
+
+impl Work {
+    fn new(
+        parts: Parts,
+        config: &Config,
+        commands: Receiver<Command>,
+        wake: OwnedFd,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        let Parts {
+            sockets,
+            vips,
+            codec,
+            machine,
+        } = parts;
+        let groups = config
+            .groups
+            .iter()
+            .map(|(name, group)| {
+                let group = Group {
+                    vips: group.vips.clone(),
+                    links: group.monitor_links.clone(),
+                    phase: Phase::Down,
+                    ready: false,
+                };
+                (name.clone(), group)
+            })
+            .collect();
+        Self {
+            sockets,
+            vips,
+            codec,
+            machine,
+            groups,
+            adopted_until: clock::now() + config.heartbeat.initdead,
+            commands,
+            wake,
+            reports,
+            vip_status: Arc::default(),
+            news: true,
+            next_report: Time::ZERO,
+            sent: 0,
+            stopped: false,
+        }
+    }
+
+    fn run(&mut self) {
+        let now = clock::now();
+        self.adopt(now);
+        self.tell_fitness(now);
+        while !self.stopped {
+            let now = clock::now();
+            // What waits in the sockets comes first: after a pause it tells whether anybody has
+            // taken over (see the machine's contract).
+            self.receive(now);
+            self.obey(now);
+            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+                self.machine.handle(Input::Timeout, now);
+            }
+            self.carry_out(now);
+            self.report(now);
+            self.wait();
+        }
+    }
+
+    /// Keeps VIPs that an earlier run has left until it is known whose they are; removes all others.
+    fn adopt(&mut self, now: Time) {
+        let mut keep = BTreeSet::new();
+        for (name, group) in &mut self.groups {
+            let here: Vec<&Vip> = group
+                .vips
+                .iter()
+                .filter(|vip| self.vips.is_here(vip))
+                .collect();
+            if !here.is_empty() {
+                tracing::info!(
+                    group = name,
+                    vips = here.len(),
+                    "VIPs of an earlier run found"
+                );
+                keep.extend(here.into_iter().cloned());
+                group.phase = Phase::Adopted;
+            }
+        }
+        self.vips.remove_stale(&keep, now);
+    }
+
+    fn receive(&mut self, now: Time) {
+        let (codec, machine) = (&self.codec, &mut self.machine);
+        self.sockets.receive(|received| match received {
+            Received::Datagram { path, bytes } => match codec.decode(path, bytes) {
+                Ok(heartbeat) => {
+                    tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
+                    machine.handle(Input::Heartbeat { path, heartbeat }, now);
+                }
+                Err(reason) => {
+                    tracing::trace!(path, %reason, "datagram dropped");
+                    machine.count_dropped(reason);
+                }
+            },
+            Received::Refused { path, peer } => {
+                machine.handle(Input::Refused { path, peer }, now);
+            }
+        });
+    }
+
+    fn obey(&mut self, now: Time) {
+        let mut buffer = [0; 8];
+        // Empty unless somebody has called.
+        let _ = rustix::io::read(&self.wake, &mut buffer);
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Ready { group, ready }) => {
+                    if let Some(known) = self.groups.get_mut(&group) {
+                        known.ready = ready;
+                    }
+                    self.tell_fitness(now);
+                }
+                // Without anybody to obey there is nobody to serve for.
+                Ok(Command::Stop) => self.machine.handle(Input::Stop, now),
+                Err(TryRecvError::Disconnected) => {
+                    self.machine.handle(Input::Stop, now);
+                    return;
+                }
+                Err(TryRecvError::Empty) => return,
+            }
+        }
+    }
+
+    /// Tells the machine how well each group can be served here.
+    fn tell_fitness(&mut self, now: Time) {
+        for (name, group) in &self.groups {
+            let linked = group.links.iter().all(|link| self.vips.is_up(link));
+            let fitness = if linked {
+                Fitness::FULL
+            } else {
+                Fitness::UNFIT
+            };
+            let local = Input::Local {
+                group: name.clone(),
+                fitness,
+                ready: group.ready,
+            };
+            self.machine.handle(local, now);
+        }
+        self.news = true;
+    }
+
+    /// Does what machine and VIPs ask for, until neither asks for more.
+    fn carry_out(&mut self, now: Time) {
+        loop {
+            let mut quiet = true;
+            while let Some(output) = self.machine.poll_output() {
+                quiet = false;
+                self.perform(output, now);
+            }
+            if self.vips.poll_timeout().is_some_and(|due| due <= now) {
+                self.vips.handle_timeout(now);
+            }
+            while let Some(output) = self.vips.poll_output() {
+                quiet = false;
+                self.observe(output, now);
+            }
+            quiet &= !self.advance(now);
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output, now: Time) {
+        match output {
+            Output::Send(heartbeat) => {
+                let mut refused = Vec::new();
+                self.sent += self.sockets.send(
+                    |path| self.codec.encode(path, &heartbeat),
+                    |path, peer| refused.push((path, peer.to_owned())),
+                );
+                for (path, peer) in refused {
+                    self.machine.handle(Input::Refused { path, peer }, now);
+                }
+            }
+            Output::Activate {
+                group: name,
+                epoch,
+                why,
+            } => {
+                tracing::info!(group = name, epoch, reason = %why, "active");
+                if let Some(group) = self.groups.get_mut(&name) {
+                    group.phase = Phase::Raising;
+                    self.vips.put(&group.vips, now);
+                }
+                self.news = true;
+            }
+            Output::Deactivate { group: name, why } => {
+                tracing::info!(group = name, reason = %why, "standby");
+                if let Some(group) = self.groups.get_mut(&name) {
+                    group.phase = Phase::Releasing;
+                    self.vips.take(&group.vips, now);
+                }
+                self.news = true;
+            }
+            Output::Announce { group: name } => {
+                tracing::info!(group = name, "announcing again");
+                if let Some(group) = self.groups.get(&name) {
+                    self.vips.announce(&group.vips, now);
+                }
+            }
+            Output::Event(event) => {
+                journal::event(&event);
+                self.news = true;
+            }
+            Output::Stopped => self.stopped = true,
+        }
+    }
+
+    fn observe(&mut self, output: vip::Output, now: Time) {
+        match output {
+            vip::Output::Put { vip, found } => {
+                tracing::info!(vip = %vip.address, interface = vip.interface, found, "VIP put");
+            }
+            vip::Output::Taken(place) => {
+                let vip::Place { interface, address } = place;
+                tracing::info!(vip = %address, interface, "VIP removed");
+            }
+            vip::Output::Lost(vip) => {
+                let interface = &vip.interface;
+                tracing::warn!(vip = %vip.address, interface, "VIP removed by somebody else");
+            }
+            vip::Output::Failed(problem) => tracing::error!(%problem, "VIP not as it shall be"),
+            vip::Output::Link {
+                interface,
+                up: true,
+            } => tracing::info!(interface, "link up"),
+            vip::Output::Link {
+                interface,
+                up: false,
+            } => tracing::warn!(interface, "link down"),
+        }
+        self.tell_fitness(now);
+    }
+
+    /// Moves groups on whose VIPs have arrived. Whether any has moved.
+    fn advance(&mut self, now: Time) -> bool {
+        let status = self.machine.status(now);
+        let mut moved = false;
+        for (name, group) in &mut self.groups {
+            let settled = |vip: &Vip| self.vips.is_present(vip) || self.vips.problem(vip).is_some();
+            let gone = |vip: &Vip| !self.vips.is_here(vip) || self.vips.problem(vip).is_some();
+            let input = match group.phase {
+                Phase::Raising if group.vips.iter().all(settled) => {
+                    group.phase = Phase::Up;
+                    Input::Raised {
+                        group: name.clone(),
+                    }
+                }
+                Phase::Releasing if group.vips.iter().all(gone) => {
+                    group.phase = Phase::Down;
+                    Input::Released {
+                        group: name.clone(),
+                    }
+                }
+                Phase::Adopted => {
+                    let owned = status
+                        .groups
+                        .iter()
+                        .any(|g| g.name == *name && g.owner.is_some());
+                    if owned || now >= self.adopted_until {
+                        group.phase = Phase::Down;
+                        self.vips.take(&group.vips, now);
+                        moved = true;
+                    }
+                    continue;
+                }
+                Phase::Down | Phase::Raising | Phase::Up | Phase::Releasing => continue,
+            };
+            self.machine.handle(input, now);
+            moved = true;
+        }
+        moved
+    }
+
+    fn report(&mut self, now: Time) {
+        if !self.news && now < self.next_report {
+            return;
+        }
+        if self.news {
+            self.vip_status = Arc::new(self.vip_statuses());
+        }
+        let report = Report {
+            at: now,
+            cluster: self.machine.status(now),
+            vips: Arc::clone(&self.vip_status),
+            sent: self.sent,
+            lost: self.vips.counts().lost,
+        };
+        self.next_report = now + REPORT;
+        // Nobody reads at the moment: said again in the next turn.
+        self.news = self.reports.try_send(report).is_err();
+    }
+
+    fn vip_statuses(&self) -> BTreeMap<String, Vec<VipStatus>> {
+        let status = |vip: &Vip| VipStatus {
+            address: vip.address.to_string(),
+            interface: vip.interface.clone(),
+            present: self.vips.is_here(vip),
+            problem: self.vips.problem(vip).map(ToString::to_string),
+        };
+        self.groups
+            .iter()
+            .map(|(name, group)| (name.clone(), group.vips.iter().map(status).collect()))
+            .collect()
+    }
+
+    /// Waits for a datagram, news of the kernel, a command, or the next time that something is due.
+    fn wait(&mut self) {
+        let adopted = self
+            .groups
+            .values()
+            .any(|group| group.phase == Phase::Adopted);
+        let due = [
+            self.machine.poll_timeout(),
+            self.vips.poll_timeout(),
+            adopted.then_some(self.adopted_until),
+            Some(self.next_report),
+        ];
+        let due = due.into_iter().flatten().min().unwrap_or(self.next_report);
+        let limit = due.saturating_sub(clock::now());
+        let limit = Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(limit.subsec_nanos()),
+        };
+        let mut fds: Vec<PollFd<'_>> = self
+            .sockets
+            .fds()
+            .chain([self.vips.as_fd(), self.wake.as_fd()])
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        // Interrupted or not: the turn that follows finds out by itself what there is to do.
+        let _ = poll(&mut fds, Some(&limit));
+        if fds
+            .iter()
+            .rev()
+            .nth(1)
+            .is_some_and(|fd| !fd.revents().is_empty())
+        {
+            self.vips.handle_readable(clock::now());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The IPVS table as it should be: a pure function of configuration and health.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use ipvs::{
+    Destination, DestinationKey, Entry, Granularity, Persistence, Service, ServiceKey, Table,
+};
+
+use crate::config::model::{Config, Match, OnFailure, Server, Virtual};
+use crate::health::Health;
+
+/// The weight of a sorry server, which never shares with another.
+const SORRY_WEIGHT: u32 = 1;
+
+/// Makes the table that `config` asks for.
+///
+/// `health` tells what is known of the server at an address and port behind a service. A server
+/// without a verdict is out, unless `adopted`, the table found at start, has it: then it keeps the
+/// weight that it has there until a verdict says otherwise.
+#[must_use]
+pub fn desired(
+    config: &Config,
+    health: impl Fn(&str, SocketAddr) -> Health,
+    adopted: &Table,
+) -> Table {
+    let mut table = Table::new();
+    for service in config.virtuals.values() {
+        for key in service_keys(service) {
+            let found = adopted.get(&key);
+            table.insert(key, entry(service, key, &health, found));
+        }
+    }
+    table
+}
+
+/// The IPVS services of a virtual service: one for each port, or the one of a firewall mark.
+pub fn service_keys(service: &Virtual) -> impl Iterator<Item = ServiceKey> + '_ {
+    let (ports, mark) = match &service.matches {
+        Match::Address {
+            address,
+            ports,
+            protocol,
+        } => (Some((ports, *address, *protocol)), None),
+        Match::FwMark { mark, ipv6 } => (None, Some((*mark, *ipv6))),
+    };
+    let by_port = ports.into_iter().flat_map(|(ports, address, protocol)| {
+        ports.iter().map(move |port| ServiceKey::Address {
+            protocol,
+            address,
+            port: *port,
+        })
+    });
+    by_port.chain(mark.map(|(mark, ipv6)| ServiceKey::FwMark { mark, ipv6 }))
+}
+
+/// Where an IPVS service sends the packets for a server.
+#[must_use]
+pub fn destination_key(key: ServiceKey, server: &Server) -> DestinationKey {
+    let own = match key {
+        ServiceKey::Address { port, .. } => port,
+        // The packets keep the port that they have.
+        ServiceKey::FwMark { .. } => 0,
+    };
+    DestinationKey {
+        address: server.address,
+        port: server.port.unwrap_or(own),
+    }
+}
+
+fn entry(
+    service: &Virtual,
+    key: ServiceKey,
+    health: &impl Fn(&str, SocketAddr) -> Health,
+    adopted: Option<&Entry>,
+) -> Entry {
+    let found = |key: &DestinationKey| adopted.and_then(|entry| entry.destinations.get(key));
+    let mut destinations = BTreeMap::new();
+    let mut serving = false;
+    let mut undecided = false;
+    for server in &service.servers {
+        let place = destination_key(key, server);
+        let at = SocketAddr::new(place.address, place.port);
+        let weight = match health(&service.name, at) {
+            Health::Up | Health::Unchecked => Some(server.weight),
+            Health::Down => match service.on_failure {
+                OnFailure::Remove => None,
+                OnFailure::Quiesce => Some(0),
+            },
+            Health::Unknown => {
+                undecided = true;
+                found(&place).map(|destination| destination.weight)
+            }
+        };
+        if let Some(weight) = weight {
+            serving |= weight > 0;
+            let forwarding = server.forward.unwrap_or(service.forward);
+            destinations.insert(place, Destination::new(forwarding, weight));
+        }
+    }
+    if let Some(sorry) = service.sorry
+        && !serving
+    {
+        let place = DestinationKey {
+            address: sorry.ip(),
+            port: sorry.port(),
+        };
+        // Before the first verdicts nobody knows that it is needed.
+        if !undecided || found(&place).is_some() {
+            let sorry = Destination::new(service.forward, SORRY_WEIGHT);
+            destinations.entry(place).or_insert(sorry);
+        }
+    }
+    Entry {
+        service: kernel_service(service, key),
+        destinations,
+    }
+}
+
+fn kernel_service(service: &Virtual, key: ServiceKey) -> Service {
+    let persistence = service.persistent.map(|timeout| Persistence {
+        timeout: u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX),
+        granularity: Granularity::host(key.is_ipv6()),
+        engine: None,
+    });
+    Service {
+        persistence,
+        ..Service::new(service.scheduler.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

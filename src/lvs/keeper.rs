@@ -1,0 +1,186 @@
+//! The one writer of the kernel's table: a thread that keeps it as it is wanted.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ipvs::{Kernel, ListedService, ServiceKey, Table, plan};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Owned;
+
+/// Between two readings of a table that nothing is to change in.
+const AUDIT: Duration = Duration::from_secs(2);
+/// Reading a large table may take this part of the thread's time at most.
+const SHARE: u32 = 20;
+
+/// A table that is wanted.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Wanted {
+    /// Grows with each table that is wanted.
+    pub generation: u64,
+    /// The services that shall be ours, as they shall be.
+    pub table: Table,
+}
+
+/// What became of it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The newest table that was wanted and is there, but for what was refused.
+    pub generation: u64,
+    /// The kernel's table, those of others included, as it was read last.
+    pub listing: Vec<ListedService>,
+    /// What prevents services from being as they are wanted.
+    pub refusals: Vec<(ServiceKey, String)>,
+    /// What prevents any work on the table.
+    pub error: Option<String>,
+    /// Changes of others that have been undone since the start.
+    pub drift: u64,
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Keeper {
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts the thread. It ends when the sender of `wanted` is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give.
+    pub fn spawn<K: Kernel + Send + 'static>(
+        runtime: Handle,
+        kernel: K,
+        owned: Owned,
+        mut wanted: watch::Receiver<Arc<Wanted>>,
+        reports: watch::Sender<Arc<Report>>,
+    ) -> io::Result<Self> {
+        let mut work = Work::new(kernel, owned);
+        let thread = std::thread::Builder::new()
+            .name("ipvs".to_owned())
+            .spawn(move || {
+                loop {
+                    let now_wanted = Arc::clone(&wanted.borrow_and_update());
+                    let start = Instant::now();
+                    let report = work.round(&now_wanted);
+                    let rest = AUDIT.max(start.elapsed() * SHARE);
+                    reports.send_replace(Arc::new(report));
+                    let news = runtime.block_on(async { timeout(rest, wanted.changed()).await });
+                    if matches!(news, Ok(Err(_))) {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self { thread })
+    }
+
+    /// Waits for the thread's end.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that keeps the IPVS table panicked");
+        }
+    }
+}
+
+/// What the thread knows from one round to the next.
+struct Work<K> {
+    kernel: K,
+    owned: Owned,
+    /// The newest generation that is wholly in the kernel.
+    settled: Option<u64>,
+    report: Report,
+}
+
+impl<K: Kernel> Work<K> {
+    fn new(kernel: K, owned: Owned) -> Self {
+        Self {
+            kernel,
+            owned,
+            settled: None,
+            report: Report::default(),
+        }
+    }
+
+    /// Compares, changes what differs, and tells how it went.
+    fn round(&mut self, wanted: &Wanted) -> Report {
+        let outcome = self.try_round(wanted);
+        let error = outcome.err().map(|error| error.to_string());
+        if error != self.report.error {
+            match &error {
+                Some(error) => tracing::error!(%error, "cannot work on the IPVS table"),
+                None => tracing::info!("the IPVS table can be worked on again"),
+            }
+        }
+        self.report.error = error;
+        self.report.clone()
+    }
+
+    fn try_round(&mut self, wanted: &Wanted) -> Result<(), ipvs::Error> {
+        let listing = self.kernel.listing()?;
+        let changes = plan(&wanted.table, &ipvs::table(&listing), self.owned.keys());
+        if changes.is_empty() {
+            self.settle(wanted, listing, Vec::new());
+            return Ok(());
+        }
+        if self.settled == Some(wanted.generation) {
+            self.report.drift += changes.len() as u64;
+            for change in &changes {
+                tracing::warn!(%change, "somebody else changed the IPVS table; mending it");
+            }
+        }
+        // Whatever happens from here on, the next run must know what may be ours.
+        let keys: BTreeSet<ServiceKey> = wanted.table.keys().copied().collect();
+        self.note(self.owned.keys() | &keys);
+        let outcomes = self.kernel.apply(&changes)?;
+        let mut refusals = Vec::new();
+        for (change, outcome) in changes.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => tracing::debug!(%change, "IPVS table changed"),
+                Err(refusal) => refusals.push((change.service(), refusal.to_string())),
+            }
+        }
+        let listing = self.kernel.listing()?;
+        self.settle(wanted, listing, refusals);
+        Ok(())
+    }
+
+    fn settle(
+        &mut self,
+        wanted: &Wanted,
+        listing: Vec<ListedService>,
+        refusals: Vec<(ServiceKey, String)>,
+    ) {
+        for (_, refusal) in &refusals {
+            if !self
+                .report
+                .refusals
+                .iter()
+                .any(|(_, known)| known == refusal)
+            {
+                tracing::error!(%refusal, "the kernel refused a change of the IPVS table");
+            }
+        }
+        self.settled = refusals.is_empty().then_some(wanted.generation);
+        let there: BTreeSet<ServiceKey> = listing.iter().map(|listed| listed.key).collect();
+        let keys: BTreeSet<ServiceKey> = wanted.table.keys().copied().collect();
+        self.note(&keys | &(self.owned.keys() & &there));
+        self.report.generation = wanted.generation;
+        self.report.listing = listing;
+        self.report.refusals = refusals;
+    }
+
+    fn note(&mut self, keys: BTreeSet<ServiceKey>) {
+        if let Err(error) = self.owned.set(keys) {
+            tracing::error!(%error, "a restart will not know which services are ours");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
