@@ -237,6 +237,11 @@ impl Error {
                 errno: errno::EPERM,
                 ..
             }) => Self::NotPermitted,
+            // To requests that name no scheduler, this is the answer for a family that is gone.
+            netlink::Error::Kernel(KernelError {
+                errno: errno::ENOENT,
+                ..
+            }) => Self::NoIpvs,
             source => Self::Netlink { action, source },
         }
     }

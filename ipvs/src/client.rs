@@ -78,7 +78,8 @@ impl Client {
     /// Version and size of the kernel's IPVS.
     ///
     /// # Errors
-    /// [`Error::NotPermitted`] without `CAP_NET_ADMIN`, otherwise what befell the socket.
+    /// [`Error::NotPermitted`] without `CAP_NET_ADMIN`, [`Error::NoIpvs`] when the module has been
+    /// removed, otherwise what befell the socket.
     pub fn info(&mut self) -> Result<Info, Error> {
         wire::plain_request(&mut self.request, command::GET_INFO);
         let replies = self
@@ -101,14 +102,7 @@ impl Client {
     pub fn services(&mut self) -> Result<Vec<ListedService>, Error> {
         match self.dump_services() {
             // The module may have been reloaded, with another number for its family.
-            Err(Error::Netlink {
-                source:
-                    netlink::Error::Kernel(KernelError {
-                        errno: errno::ENOENT,
-                        ..
-                    }),
-                ..
-            }) => {
+            Err(Error::NoIpvs) => {
                 self.family = find_family(&mut self.connection)?.ok_or(Error::NoIpvs)?;
                 self.dump_services()
             }
