@@ -186,6 +186,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_inherited_is_the_verdict_and_not_the_count() {
+        let spec = testing::spec();
+        let mut judge = Judge::new(Time::ZERO);
+        for letter in "gb".chars() {
+            judge.observe(result(letter), &spec, Time::ZERO);
+        }
+        let mut heir = judge.inherited();
+        heir.observe(result('b'), &spec, Time::ZERO);
+        assert_eq!(heir.health, Up);
+        heir.observe(result('b'), &spec, Time::ZERO);
+        assert_eq!(heir.health, Down);
+    }
+
+    #[test]
     fn only_a_change_of_health_or_reason_is_one() {
         let mut judge = Judge::new(Time::ZERO);
         let spec = testing::spec();

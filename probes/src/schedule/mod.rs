@@ -3,7 +3,8 @@
 //! Every target is probed as soon as it is known. After that it keeps to a grid of its own: the
 //! moments that are a multiple of its interval after an offset, which its [`Target`] alone decides.
 //! So probes stay spread over their interval whatever the moment of a start or reload, and no
-//! reload moves one that stays.
+//! reload moves one that stays. A start that was not on the grid is followed by the grid's nearest
+//! moment to one interval later: after half of one at least, one and a half at most.
 
 mod judge;
 
@@ -96,7 +97,7 @@ pub struct Stats {
     pub delay: Duration,
     /// How late the latest of all starts was.
     pub delay_max: Duration,
-    /// Probes that took longer than their interval, so that the next one had to wait.
+    /// Probes that were still running when they were due again, so that the next one had to wait.
     pub overran: u64,
     /// Probes that this host could not run, for want of descriptors or memory.
     pub not_run: u64,
@@ -180,7 +181,7 @@ impl Schedule {
         let Phase::Running { since } = state.phase else {
             return;
         };
-        let next = state.next_on_grid(since);
+        let next = state.next_due(since);
         if next < now {
             self.stats.overran += 1;
         }
@@ -291,12 +292,14 @@ impl Schedule {
 }
 
 impl Probe {
-    /// The first moment of this target's grid after `time`.
-    fn next_on_grid(&self, time: Time) -> Time {
+    /// The moment of this target's grid that is nearest to one interval after `start`.
+    fn next_due(&self, start: Time) -> Time {
         let interval = nanos(self.target.spec().interval.max(MIN_INTERVAL));
         let offset = self.hash % interval;
-        let past = nanos(time).checked_sub(offset);
-        let rounds = past.map_or(0, |past| past / interval + 1);
+        let earliest = nanos(start).saturating_add(interval / 2);
+        let rounds = earliest
+            .checked_sub(offset)
+            .map_or(0, |past| past / interval + 1);
         Duration::from_nanos(offset.saturating_add(interval.saturating_mul(rounds)))
     }
 

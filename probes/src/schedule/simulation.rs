@@ -154,10 +154,10 @@ impl World {
                 State::Works => (Health::Up, target.spec().rise),
                 State::Refuses | State::Silent => (Health::Down, target.spec().fall),
             };
-            // One interval until the first probe that starts in this state, and a probe of the
-            // state before may be under way.
-            let rounds = target.spec().interval * needed + 2 * target.spec().timeout;
-            let slack = Duration::from_millis(200);
+            // Half an interval more until a new target has found its grid, and a probe that began
+            // before the change may be under way.
+            let rounds = target.spec().interval * needed + target.spec().interval / 2;
+            let slack = 2 * target.spec().timeout + Duration::from_millis(200);
             if self.now - server.since.max(*wanted) > rounds + slack {
                 assert_eq!(health, expected, "{target} at {:?}", self.now);
             }
@@ -232,6 +232,7 @@ fn twenty_thousand_targets_are_known_at_once_and_then_spread_evenly() {
     world.run_until(world.now + Duration::from_secs(1));
     assert_eq!(world.verdicts.len(), 20_000);
 
+    world.run_until(world.now + Duration::from_secs(9));
     let begin = world.now;
     world.later_starts.clear();
     world.run_until(begin + Duration::from_secs(12));
