@@ -3,7 +3,7 @@
 //! A [`Target`] is an address with a [`ProbeSpec`]: what is asked there, how often, and how many
 //! answers in a row make a verdict. The crate has three layers, each usable without the next:
 //!
-//! - [`probe`] asks one target once and says in a [`Report`] how it went and how long it took;
+//! - [`probe()`] asks one target once and says in a [`Report`] how it went and how long it took;
 //! - [`Schedule`] is the pure machine that says which target is due and turns reports into
 //!   [`Verdict`]s; it has no clock, socket or task of its own;
 //! - [`Runner`] is the tokio task that owns a schedule and runs what it says.
@@ -36,8 +36,8 @@
 mod expect;
 mod failure;
 mod http;
-pub mod probe;
-pub mod runner;
+mod probe;
+mod runner;
 pub mod schedule;
 pub mod spec;
 mod target;
