@@ -8,9 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 
-use crate::{
-    Failure, Health, Limits, Output, ProbeId, Report, Schedule, Stats, Target, Time, Verdict,
-};
+use crate::{Failure, Limits, Output, ProbeId, Report, Schedule, Stats, Target, Time, Verdict};
 
 /// Verdicts that wait in the channel; more wait in the task, the latest of each target.
 const CHANNEL: usize = 1024;
@@ -230,19 +228,14 @@ fn broken(error: &JoinError) -> Report {
     }
 }
 
+/// At a low level, since only the caller knows whose servers a target decides.
 fn log(verdict: &Verdict) {
     let target = verdict.target.address();
     let probe = &verdict.target.spec().kind;
-    let duration = verdict.duration.unwrap_or_default();
-    match (verdict.health, &verdict.reason) {
-        (Health::Up | Health::Unknown, Some(reason)) => {
-            tracing::debug!(%target, %probe, ?duration, %reason, "a probe did not succeed");
-        }
-        (Health::Down, Some(reason)) => {
-            tracing::info!(%target, %probe, ?duration, %reason, "target is down");
-        }
-        (health, None) => tracing::info!(%target, %probe, ?duration, "target is {health}"),
-    }
+    let health = verdict.health;
+    let reason = verdict.reason.as_ref().map(ToString::to_string);
+    let duration = verdict.duration;
+    tracing::debug!(%target, %probe, %health, reason, ?duration, "verdict");
 }
 
 /// Says at once, and then not too often, that probes are in distress.

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use super::*;
+use crate::Health;
 use crate::spec::{ProbeKind, ProbeSpec};
 use crate::testing::{self, Server, hold, refusing, target};
 
