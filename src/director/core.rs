@@ -47,6 +47,17 @@ pub(super) struct Core {
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
 
+/// The kernel's table as the director found it.
+#[derive(Debug)]
+pub(super) struct Found<K> {
+    /// The way to it.
+    pub(super) kernel: K,
+    /// What it held.
+    pub(super) adopted: Table,
+    /// What of it is ours.
+    pub(super) owned: Owned,
+}
+
 /// What has to be done before the core waits again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Due {
@@ -55,18 +66,21 @@ struct Due {
 }
 
 impl Core {
-    /// Reads the kernel's table, starts probes and the IPVS thread.
+    /// Starts probes and the IPVS thread.
     pub(super) fn start<K: ipvs::Kernel + Send + 'static>(
         runtime: &Handle,
         loaded: &Loaded,
-        mut kernel: K,
-        owned: Owned,
+        found: Found<K>,
         pulse: Pulse,
         pulse_reports: mpsc::Receiver<pulse::Report>,
         started: Time,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), Error> {
         let config = Arc::clone(&loaded.config);
-        let adopted = kernel.table()?;
+        let Found {
+            kernel,
+            adopted,
+            owned,
+        } = found;
         let mut verdicts = Verdicts::default();
         verdicts.handle_subscriptions(Subscriptions::new(config.virtuals.values()), started);
         let first = Wanted {

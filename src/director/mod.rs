@@ -27,6 +27,7 @@ mod view;
 use std::io;
 use std::sync::Arc;
 
+use ipvs::Kernel;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -40,7 +41,7 @@ use crate::config::{KeyRing, Loaded};
 use crate::lvs::Owned;
 use crate::vip::{self, Vips};
 
-use self::core::Core;
+use self::core::{Core, Found};
 use pulse::{Parts, Pulse};
 use sockets::Sockets;
 
@@ -106,7 +107,8 @@ impl Director {
         let config = &loaded.config;
         let settings = Settings::new(config, &loaded.node).ok_or(Error::NotForHost)?;
         let codec = Codec::new(&settings, keys(&loaded.keys).ok_or(Error::NotForHost)?)?;
-        let kernel = ipvs::Client::open()?;
+        let mut kernel = ipvs::Client::open()?;
+        let adopted = kernel.table()?;
         let owned = config.control.socket.with_file_name("services.json");
         let owned = Owned::load(owned.clone()).unwrap_or_else(|error| {
             tracing::error!(%error, "starting as if none were");
@@ -140,7 +142,18 @@ impl Director {
             },
             config,
         )?;
-        let (core, snapshots) = Core::start(runtime, loaded, kernel, owned, pulse, reports, now)?;
+        let (core, snapshots) = Core::start(
+            runtime,
+            loaded,
+            Found {
+                kernel,
+                adopted,
+                owned,
+            },
+            pulse,
+            reports,
+            now,
+        )?;
         Ok(Self { core, snapshots })
     }
 

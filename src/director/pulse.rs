@@ -30,6 +30,8 @@ const REPORTS: usize = 16;
 const COMMANDS: usize = 256;
 /// Between two reports when nothing happens.
 const REPORT: Duration = Duration::from_millis(500);
+/// Between two reports when much happens.
+const REPORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What others may tell the thread.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -162,7 +164,7 @@ struct Work {
     vip_status: Arc<BTreeMap<String, Vec<VipStatus>>>,
     /// Something has happened that the last report did not have.
     news: bool,
-    next_report: Time,
+    reported: Option<Time>,
     sent: u64,
     stopped: bool,
 }
@@ -206,7 +208,7 @@ impl Work {
             reports,
             vip_status: Arc::default(),
             news: true,
-            next_report: Time::ZERO,
+            reported: None,
             sent: 0,
             stopped: false,
         }
@@ -314,25 +316,23 @@ impl Work {
         self.news = true;
     }
 
-    /// Does what machine and VIPs ask for, until neither asks for more.
+    /// Does what the machine asks for, and one turn of the VIPs' work: more waits until heartbeats
+    /// have been looked after again.
     fn carry_out(&mut self, now: Time) {
-        loop {
-            let mut quiet = true;
-            while let Some(output) = self.machine.poll_output() {
-                quiet = false;
-                self.perform(output, now);
-            }
-            if self.vips.poll_timeout().is_some_and(|due| due <= now) {
-                self.vips.handle_timeout(now);
-            }
-            while let Some(output) = self.vips.poll_output() {
-                quiet = false;
-                self.observe(output, now);
-            }
-            quiet &= !self.advance(now);
-            if quiet {
-                return;
-            }
+        self.drain(now);
+        if self.vips.poll_timeout().is_some_and(|due| due <= now) {
+            self.vips.handle_timeout(now);
+        }
+        while let Some(output) = self.vips.poll_output() {
+            self.observe(output, now);
+        }
+        self.advance(now);
+        self.drain(now);
+    }
+
+    fn drain(&mut self, now: Time) {
+        while let Some(output) = self.machine.poll_output() {
+            self.perform(output, now);
         }
     }
 
@@ -383,73 +383,99 @@ impl Work {
     }
 
     fn observe(&mut self, output: vip::Output, now: Time) {
+        self.news = true;
         match output {
             vip::Output::Put { vip, found } => {
-                tracing::info!(vip = %vip.address, interface = vip.interface, found, "VIP put");
+                tracing::debug!(vip = %vip.address, interface = vip.interface, found, "VIP put");
             }
             vip::Output::Taken(place) => {
                 let vip::Place { interface, address } = place;
-                tracing::info!(vip = %address, interface, "VIP removed");
+                tracing::debug!(vip = %address, interface, "VIP removed");
             }
-            vip::Output::Lost(vip) => {
-                let interface = &vip.interface;
-                tracing::warn!(vip = %vip.address, interface, "VIP removed by somebody else");
+            // Told by the VIPs themselves.
+            vip::Output::Lost(_) | vip::Output::Failed(_) => {}
+            vip::Output::Link { interface, up } => {
+                if up {
+                    tracing::info!(interface, "link up");
+                } else {
+                    tracing::warn!(interface, "link down");
+                }
+                self.tell_fitness(now);
             }
-            vip::Output::Failed(problem) => tracing::error!(%problem, "VIP not as it shall be"),
-            vip::Output::Link {
-                interface,
-                up: true,
-            } => tracing::info!(interface, "link up"),
-            vip::Output::Link {
-                interface,
-                up: false,
-            } => tracing::warn!(interface, "link down"),
         }
-        self.tell_fitness(now);
     }
 
-    /// Moves groups on whose VIPs have arrived. Whether any has moved.
-    fn advance(&mut self, now: Time) -> bool {
-        let status = self.machine.status(now);
-        let mut moved = false;
+    /// Moves groups on whose VIPs have arrived.
+    fn advance(&mut self, now: Time) {
+        let adopting = self
+            .groups
+            .values()
+            .any(|group| group.phase == Phase::Adopted);
+        let owned: BTreeSet<String> = if adopting {
+            let groups = self.machine.status(now).groups;
+            groups
+                .into_iter()
+                .filter(|g| g.owner.is_some())
+                .map(|g| g.name)
+                .collect()
+        } else {
+            BTreeSet::new()
+        };
         for (name, group) in &mut self.groups {
-            let settled = |vip: &Vip| self.vips.is_present(vip) || self.vips.problem(vip).is_some();
-            let gone = |vip: &Vip| !self.vips.is_here(vip) || self.vips.problem(vip).is_some();
-            let input = match group.phase {
-                Phase::Raising if group.vips.iter().all(settled) => {
-                    group.phase = Phase::Up;
-                    Input::Raised {
-                        group: name.clone(),
+            let failed = |vip: &Vip| self.vips.problem(vip).is_some();
+            let vips = group.vips.len();
+            match group.phase {
+                Phase::Raising => {
+                    if group
+                        .vips
+                        .iter()
+                        .all(|vip| self.vips.is_present(vip) || failed(vip))
+                    {
+                        tracing::info!(group = name, vips, "VIPs are here");
+                        group.phase = Phase::Up;
+                        self.machine.handle(
+                            Input::Raised {
+                                group: name.clone(),
+                            },
+                            now,
+                        );
                     }
                 }
-                Phase::Releasing if group.vips.iter().all(gone) => {
-                    group.phase = Phase::Down;
-                    Input::Released {
-                        group: name.clone(),
+                Phase::Releasing => {
+                    if group
+                        .vips
+                        .iter()
+                        .all(|vip| !self.vips.is_here(vip) || failed(vip))
+                    {
+                        tracing::info!(group = name, vips, "VIPs are gone");
+                        group.phase = Phase::Down;
+                        self.machine.handle(
+                            Input::Released {
+                                group: name.clone(),
+                            },
+                            now,
+                        );
                     }
                 }
                 Phase::Adopted => {
-                    let owned = status
-                        .groups
-                        .iter()
-                        .any(|g| g.name == *name && g.owner.is_some());
-                    if owned || now >= self.adopted_until {
+                    if owned.contains(name) || now >= self.adopted_until {
+                        tracing::info!(group = name, "the VIPs that were found belong elsewhere");
                         group.phase = Phase::Down;
                         self.vips.take(&group.vips, now);
-                        moved = true;
                     }
-                    continue;
                 }
-                Phase::Down | Phase::Raising | Phase::Up | Phase::Releasing => continue,
-            };
-            self.machine.handle(input, now);
-            moved = true;
+                Phase::Down | Phase::Up => {}
+            }
         }
-        moved
+    }
+
+    fn next_report(&self) -> Time {
+        let pause = if self.news { REPORT_PAUSE } else { REPORT };
+        self.reported.map_or(Time::ZERO, |at| at + pause)
     }
 
     fn report(&mut self, now: Time) {
-        if !self.news && now < self.next_report {
+        if now < self.next_report() && !self.stopped {
             return;
         }
         if self.news {
@@ -462,8 +488,8 @@ impl Work {
             sent: self.sent,
             lost: self.vips.counts().lost,
         };
-        self.next_report = now + REPORT;
-        // Nobody reads at the moment: said again in the next turn.
+        self.reported = Some(now);
+        // Nobody reads at the moment: said again in the next one.
         self.news = self.reports.try_send(report).is_err();
     }
 
@@ -490,9 +516,13 @@ impl Work {
             self.machine.poll_timeout(),
             self.vips.poll_timeout(),
             adopted.then_some(self.adopted_until),
-            Some(self.next_report),
+            Some(self.next_report()),
         ];
-        let due = due.into_iter().flatten().min().unwrap_or(self.next_report);
+        let due = due
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_else(|| self.next_report());
         let limit = due.saturating_sub(clock::now());
         let limit = Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),

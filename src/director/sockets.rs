@@ -41,10 +41,20 @@ pub(super) enum Received<'a> {
 
 /// A heartbeat socket could not be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open UDP {address} for heartbeats: {source}")]
+#[error("cannot open UDP {address} for heartbeats: {}", describe(source))]
 pub struct OpenError {
     address: SocketAddr,
     source: io::Error,
+}
+
+fn describe(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "a port below 1024 needs the capability CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrInUse => "another program has it".to_owned(),
+        kind => kind.to_string(),
+    }
 }
 
 impl OpenError {

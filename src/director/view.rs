@@ -170,7 +170,7 @@ impl View<'_> {
                 servers.push(self.server(service, server, key, there, now));
             }
             if let Some(sorry) = service.sorry {
-                servers.push(sorry_server(service, sorry, there));
+                servers.push(sorry_server(service, lvs::sorry_key(key, sorry), there));
             }
             let refusal = self
                 .table
@@ -246,13 +246,9 @@ impl View<'_> {
 
 fn sorry_server(
     service: &Virtual,
-    sorry: SocketAddr,
+    place: DestinationKey,
     there: Option<&BTreeMap<DestinationKey, ListedDestination>>,
 ) -> ServerStatus {
-    let place = DestinationKey {
-        address: sorry.ip(),
-        port: sorry.port(),
-    };
     let row = there.and_then(|destinations| destinations.get(&place));
     ServerStatus {
         address: place.address,

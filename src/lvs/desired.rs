@@ -57,14 +57,33 @@ pub fn service_keys(service: &Virtual) -> impl Iterator<Item = ServiceKey> + '_ 
 /// Where an IPVS service sends the packets for a server.
 #[must_use]
 pub fn destination_key(key: ServiceKey, server: &Server) -> DestinationKey {
-    let own = match key {
+    let port = server.port.unwrap_or_else(|| port_of(key));
+    DestinationKey {
+        address: server.address,
+        port,
+    }
+}
+
+/// Where an IPVS service sends the packets while no server serves.
+#[must_use]
+pub fn sorry_key(key: ServiceKey, sorry: SocketAddr) -> DestinationKey {
+    // Port 0 stands for the service's own.
+    let port = if sorry.port() == 0 {
+        port_of(key)
+    } else {
+        sorry.port()
+    };
+    DestinationKey {
+        address: sorry.ip(),
+        port,
+    }
+}
+
+fn port_of(key: ServiceKey) -> u16 {
+    match key {
         ServiceKey::Address { port, .. } => port,
         // The packets keep the port that they have.
         ServiceKey::FwMark { .. } => 0,
-    };
-    DestinationKey {
-        address: server.address,
-        port: server.port.unwrap_or(own),
     }
 }
 
@@ -101,10 +120,7 @@ fn entry(
     if let Some(sorry) = service.sorry
         && !serving
     {
-        let place = DestinationKey {
-            address: sorry.ip(),
-            port: sorry.port(),
-        };
+        let place = sorry_key(key, sorry);
         // Before the first verdicts nobody knows that it is needed.
         if !undecided || found(&place).is_some() {
             let sorry = Destination::new(service.forward, SORRY_WEIGHT);

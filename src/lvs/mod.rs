@@ -4,6 +4,6 @@ mod desired;
 mod keeper;
 mod owned;
 
-pub use desired::{desired, destination_key, service_keys};
+pub use desired::{desired, destination_key, service_keys, sorry_key};
 pub use keeper::{Keeper, Report, Wanted};
 pub use owned::{Owned, OwnedError};

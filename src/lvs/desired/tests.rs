@@ -195,6 +195,7 @@ fn each_port_is_a_service_with_persistence() {
     let text = config("persistent = \"5m\"");
     let mut several = text.clone();
     let www = several.virtuals.get_mut("www").unwrap();
+    www.sorry = Some("10.0.1.99:0".parse().unwrap());
     www.matches = Match::Address {
         address: VIP.parse().unwrap(),
         ports: vec![80, 443],
@@ -223,4 +224,17 @@ fn each_port_is_a_service_with_persistence() {
     // The third server has a port of its own for both.
     let left: Vec<_> = table[&service(443)].destinations.keys().copied().collect();
     assert_eq!(left, [server("10.0.1.23:8080")]);
+    let all_down = desired(&several, |_, _| Health::Down, &Table::new());
+    for port in [80, 443] {
+        let left: Vec<_> = all_down[&service(port)]
+            .destinations
+            .keys()
+            .copied()
+            .collect();
+        assert_eq!(
+            left,
+            [server(&format!("10.0.1.99:{port}"))],
+            "a sorry server for each port"
+        );
+    }
 }

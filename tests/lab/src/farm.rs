@@ -47,6 +47,8 @@ pub struct Settings {
     pub initdead: &'static str,
     /// `failback`.
     pub failback: &'static str,
+    /// `failback_delay`, if any.
+    pub failback_delay: Option<&'static str>,
     /// Whether the directors have a second network for heartbeats.
     pub second_path: bool,
     /// Whether the loss of a carrier makes a director unfit.
@@ -62,6 +64,7 @@ impl Default for Settings {
             deadtime: "300ms",
             initdead: "2s",
             failback: "manual",
+            failback_delay: None,
             second_path: false,
             monitor_links: false,
             more: String::new(),
@@ -376,6 +379,7 @@ pub fn config(mode: Mode, family: Family, settings: &Settings) -> String {
         deadtime,
         initdead,
         failback,
+        failback_delay,
         second_path,
         monitor_links,
         more,
@@ -404,6 +408,9 @@ pub fn config(mode: Mode, family: Family, settings: &Settings) -> String {
             ", {{ address = \"{gateway}/24\", interface = \"eth1\" }}"
         ));
     }
+    let delay = failback_delay
+        .map(|d| format!("failback_delay = \"{d}\"\n"))
+        .unwrap_or_default();
     let links = if *monitor_links {
         "monitor_links = [\"eth0\"]\n"
     } else {
@@ -415,7 +422,7 @@ pub fn config(mode: Mode, family: Family, settings: &Settings) -> String {
         Mode::Tunnel => "tunnel",
     };
     text.push_str(&format!(
-        "\n[[group]]\nname = \"web\"\nfailback = \"{failback}\"\nvips = [{vips}]\n{links}\n\
+        "\n[[group]]\nname = \"web\"\nfailback = \"{failback}\"\nvips = [{vips}]\n{delay}{links}\n\
          [[virtual]]\nname = \"www\"\ngroup = \"web\"\naddress = \"{vip}\"\nport = 80\n\
          protocol = \"tcp\"\nscheduler = \"rr\"\nforward = \"{forward}\"\n\
          probe = {{ http = \"/\", interval = \"500ms\", timeout = \"400ms\", fall = 2, rise = 1 }}\n\

@@ -1,0 +1,73 @@
+//! A daemon that is killed and started again finds its table and addresses, and adopts them.
+
+use std::time::Duration;
+
+use lab::{Family, Farm, Mode, kernel_test, until};
+
+const SOON: Duration = Duration::from_secs(15);
+
+kernel_test! {
+    fn a_restart_adopts_the_table_and_loses_no_connection(lab) {
+        let mut farm = Farm::new(lab, Mode::Nat, Family::V4);
+        farm.ha1.start();
+        farm.ha1.wait_active("web", SOON);
+        for server in &farm.servers {
+            farm.wait_health(&farm.ha1, &server.address, "up");
+        }
+        let mut kept: Vec<_> =
+            (0..9).map(|_| farm.client.keep(farm.vip).expect("a connection is made")).collect();
+        let before: Vec<String> =
+            kept.iter_mut().map(|c| c.ask().expect("it is answered")).collect();
+        farm.ha1.host.sh("ipvsadm -A -u 192.0.2.80:53 -s rr");
+
+        farm.ha1.kill();
+        let while_dead: Vec<String> =
+            kept.iter_mut().map(|c| c.ask().expect("the kernel serves on")).collect();
+        assert_eq!(while_dead, before);
+        let load = farm.client.load(farm.vip);
+        let events = farm.ha1.host.spawn(&["ip", "monitor", "address"]);
+        farm.ha1.start();
+        farm.ha1.wait_active("web", SOON);
+        for server in &farm.servers {
+            farm.wait_health(&farm.ha1, &server.address, "up");
+        }
+        let after: Vec<String> =
+            kept.iter_mut().map(|c| c.ask().expect("it goes on")).collect();
+        assert_eq!(after, before);
+        let report = load.report();
+        assert_eq!(report.lost, 0, "a restart costs no request: {report:?}");
+        assert!(!events.log().contains("Deleted"), "no address was touched: {}", events.log());
+        assert!(farm.ha1.table().contains("UDP  192.0.2.80:53 rr"), "foreign services stay");
+    }
+
+    fn a_service_that_is_no_longer_configured_is_removed_by_the_next_run(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        farm.ha1.start();
+        farm.ha1.wait_active("web", SOON);
+        until("it is in the table", SOON, || farm.ha1.table().contains("192.0.2.80:80"));
+        farm.ha1.kill();
+        farm.ha1.host.sh("sed -i 's/^port = 80/port = 8080/' /etc/caribe/caribe.toml");
+        farm.ha1.start();
+        until("the table follows the file", SOON, || {
+            let table = farm.ha1.table();
+            table.contains("192.0.2.80:8080") && !table.contains("192.0.2.80:80 ")
+        });
+    }
+
+    fn what_somebody_else_removes_is_put_back_and_counted(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        farm.start_pair();
+        farm.ha1.host.sh("ipvsadm -C");
+        until("the table is back", SOON, || {
+            farm.servers.iter().all(|s| farm.ha1.table().contains(&format!("{}:80", s.address)))
+        });
+        farm.ha1.host.sh("ip address del 192.0.2.80/24 dev eth0");
+        until("the VIP is back", SOON, || farm.has_vip(&farm.ha1));
+        until("both are counted", SOON, || {
+            let status = farm.ha1.status().unwrap_or_default();
+            let counted = |what: &str| status["counters"][what].as_u64().unwrap_or(0);
+            counted("drift_repaired") >= 4 && counted("vips_restored") == 1
+        });
+        assert!(farm.ha1.is_active("web") && !farm.ha2.is_active("web"));
+    }
+}

@@ -1,0 +1,11 @@
+//! The pair on real kernels: each test boots its own, with real servers and real traffic.
+
+#![expect(clippy::expect_used, reason = "how a test fails")]
+
+mod adoption;
+mod failover;
+mod host;
+mod servers;
+mod table;
+mod trust;
+mod vips;
