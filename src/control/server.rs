@@ -62,12 +62,12 @@ impl Default for Limits {
     }
 }
 
-/// The control socket, bound and ready to serve.
+/// The control socket, in its place; nobody can connect until it is served.
 ///
 /// Whoever holds it is the only `caribe` on that socket. Dropping it removes the socket.
 #[derive(Debug)]
 pub struct Server {
-    listener: StdUnixListener,
+    socket: Socket,
     file: SocketFile,
     limits: Limits,
 }
@@ -89,7 +89,7 @@ impl Server {
         create_directory_of(path)?;
         let lock = take_lock(path)?;
         remove_stale(path)?;
-        let listener = listen(path).map_err(Error::system("listen on the control socket", path))?;
+        let socket = bind(path).map_err(Error::system("make the control socket", path))?;
         let bound = fs::symlink_metadata(path)
             .map_err(Error::system("look at the control socket", path))?;
         let file = SocketFile {
@@ -98,10 +98,23 @@ impl Server {
             _lock: lock,
         };
         Ok(Self {
-            listener,
+            socket,
             file,
             limits,
         })
+    }
+
+    /// Lets clients connect; they wait for [`serve`](Self::serve), which calls it too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the system refuses.
+    pub fn listen(&self) -> Result<(), Error> {
+        let listening = self.socket.listen(BACKLOG);
+        listening.map_err(Error::system(
+            "listen on the control socket",
+            &self.file.path,
+        ))
     }
 
     /// Answers requests from the latest of `snapshots` until `shutdown` resolves, then removes the
@@ -115,12 +128,13 @@ impl Server {
         snapshots: watch::Receiver<Arc<Snapshot>>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
+        self.listen()?;
         let Self {
-            listener,
+            socket,
             file,
             limits,
         } = self;
-        let listener = UnixListener::from_std(listener)
+        let listener = UnixListener::from_std(StdUnixListener::from(socket))
             .map_err(Error::system("watch the control socket", &file.path))?;
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
@@ -323,11 +337,10 @@ fn try_connect(path: &Path) -> io::Result<()> {
     socket.connect(&SockAddr::unix(path)?)
 }
 
-/// The mode is set between bind and listen, while nobody can connect yet.
-fn listen(path: &Path) -> io::Result<StdUnixListener> {
+/// A socket in its place, with its mode; nobody can connect to it yet.
+fn bind(path: &Path) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }

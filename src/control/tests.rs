@@ -57,6 +57,7 @@ impl Daemon {
     fn start_with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::bind_with(&folder.path().join("caribe.sock"), limits).unwrap();
+        server.listen().unwrap();
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot()));
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
