@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
@@ -170,6 +170,8 @@ impl Guest {
             .arg(format!("init={}", init.display()))
             .arg(format!("{}=init", guest::STAGE))
             .arg(format!("{}={}", guest::OUT, out.display()))
+            // Programs in the guest see a terminal, whatever its console leads to.
+            .args((!io::stdout().is_terminal()).then_some("NO_COLOR=1"))
             .args(self.args_of_process_1())
             .stdin(if interactive {
                 Stdio::inherit()
