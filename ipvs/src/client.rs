@@ -3,46 +3,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use serde::{Deserialize, Serialize};
-
-use crate::change::{Change, Error, Refusal, errno};
-use crate::model::{ListedDestination, ListedService, ServiceKey, Table, table};
-use crate::netlink::{self, Batch, Connection, Family, KernelError, Replies};
+use crate::change::Change;
+use crate::command::Command;
+use crate::error::{Error, Refusal, errno};
+use crate::kernel::Kernel;
+use crate::model::{Info, ListedDestination, ListedService, ServiceKey, SyncDaemon, Timeouts};
+use crate::netlink::{self, Batch, Connection, Family, KernelError, Replies, Writer};
 use crate::wire::{self, command};
-
-/// A reader and writer of an IPVS table: the kernel's [`Client`], or a [`Fake`](crate::fake::Fake).
-pub trait Kernel {
-    /// All services with their destinations and counters.
-    ///
-    /// # Errors
-    /// When the table cannot be read whole.
-    fn listing(&mut self) -> Result<Vec<ListedService>, Error>;
-
-    /// Carries out changes in their order; one outcome each. A refused one does not stop the rest.
-    ///
-    /// # Errors
-    /// When it is unknown which were carried out; the table must then be read afresh.
-    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, Error>;
-
-    /// All services with their destinations.
-    ///
-    /// # Errors
-    /// As for [`listing`](Self::listing).
-    fn table(&mut self) -> Result<Table, Error> {
-        Ok(table(&self.listing()?))
-    }
-}
-
-/// Facts about the kernel's IPVS.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Info {
-    /// Major, minor and patch number.
-    pub version: (u8, u8, u8),
-    /// Buckets of the connection table.
-    pub connection_table_size: u32,
-}
 
 /// A connection to the IPVS of the network namespace in which it was opened.
 pub struct Client {
@@ -60,36 +29,13 @@ impl Client {
     pub fn open() -> Result<Self, Error> {
         let mut connection = Connection::open(Family::Generic)
             .map_err(Error::while_doing("connect to the kernel"))?;
-        let family = match find_family(&mut connection)? {
-            Some(family) => family,
-            None => {
-                load_module();
-                find_family(&mut connection)?.ok_or(Error::NoIpvs)?
-            }
-        };
+        let family = find_or_load_family(&mut connection)?;
         Ok(Self {
             connection,
             family,
             request: Vec::new(),
             replies: Replies::default(),
         })
-    }
-
-    /// Version and size of the kernel's IPVS.
-    ///
-    /// # Errors
-    /// [`Error::NotPermitted`] without `CAP_NET_ADMIN`, [`Error::NoIpvs`] when the module has been
-    /// removed, otherwise what befell the socket.
-    pub fn info(&mut self) -> Result<Info, Error> {
-        wire::plain_request(&mut self.request, command::GET_INFO);
-        let replies = self
-            .connection
-            .request(self.family, 0, &self.request)
-            .map_err(Error::while_doing("ask for the version of IPVS"))?;
-        replies
-            .iter()
-            .find_map(|message| wire::decode_info(message.payload))
-            .ok_or(Error::Unreadable("its version"))
     }
 
     /// All services, without their destinations, in the kernel's order.
@@ -100,14 +46,18 @@ impl Client {
     /// [`Error::NotPermitted`] without `CAP_NET_ADMIN`, [`Error::NoIpvs`] when the module has been
     /// removed, otherwise what befell the socket.
     pub fn services(&mut self) -> Result<Vec<ListedService>, Error> {
-        match self.dump_services() {
-            // The module may have been reloaded, with another number for its family.
-            Err(Error::NoIpvs) => {
-                self.family = find_family(&mut self.connection)?.ok_or(Error::NoIpvs)?;
-                self.dump_services()
-            }
-            outcome => outcome,
-        }
+        self.with_family(Self::dump_services)
+    }
+
+    /// One service with its destinations.
+    ///
+    /// # Errors
+    /// [`Error::NoService`] when there is no such service, [`Error::NotPermitted`] without
+    /// `CAP_NET_ADMIN`, otherwise what befell the socket.
+    pub fn service(&mut self, key: &ServiceKey) -> Result<ListedService, Error> {
+        let mut service = self.with_family(|client| client.find_service(key))?;
+        service.destinations = self.dump_destinations(key)?;
+        Ok(service)
     }
 
     /// The destinations of one service, in the kernel's order.
@@ -116,24 +66,99 @@ impl Client {
     /// [`Error::NoService`] when there is no such service, [`Error::NotPermitted`] without
     /// `CAP_NET_ADMIN`, otherwise what befell the socket.
     pub fn destinations(&mut self, service: &ServiceKey) -> Result<Vec<ListedDestination>, Error> {
-        let destinations = self.dump_destinations(service)?;
+        let destinations = self.with_family(|client| client.dump_destinations(service))?;
         // The kernel answers with an empty listing for a service that does not exist.
         if destinations.is_empty() {
-            self.require(service)?;
+            self.find_service(service)?;
         }
         Ok(destinations)
     }
 
-    fn require(&mut self, service: &ServiceKey) -> Result<(), Error> {
-        wire::service_request(&mut self.request, command::GET_SERVICE, service);
+    /// Does something; once more where the module has come back with another number.
+    fn with_family<T>(
+        &mut self,
+        mut action: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match action(self) {
+            Err(Error::NoIpvs) => {
+                self.family = find_or_load_family(&mut self.connection)?;
+                action(self)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Asks for one fact.
+    fn ask<T>(
+        &mut self,
+        number: u8,
+        action: &'static str,
+        decode: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<T, Error> {
+        self.with_family(|client| {
+            wire::plain_request(&mut client.request, number);
+            let replies = client
+                .connection
+                .request(client.family, 0, &client.request)
+                .map_err(Error::while_doing(action))?;
+            replies
+                .iter()
+                .find_map(|message| decode(message.payload))
+                .ok_or(Error::Unreadable("an answer"))
+        })
+    }
+
+    fn find_service(&mut self, key: &ServiceKey) -> Result<ListedService, Error> {
+        wire::service_request(&mut self.request, command::GET_SERVICE, key);
         match self.connection.request(self.family, 0, &self.request) {
-            Ok(_) => Ok(()),
+            Ok(replies) => replies
+                .iter()
+                .find_map(|message| wire::decode_service(message.payload).transpose())
+                .unwrap_or(Err(Error::Unreadable("a service"))),
             Err(netlink::Error::Kernel(KernelError {
                 errno: errno::ESRCH,
                 ..
-            })) => Err(Error::NoService(*service)),
+            })) => Err(Error::NoService(*key)),
             Err(error) => Err(Error::while_doing("look for a service")(error)),
         }
+    }
+
+    /// Sends a message for each item, in batches; one outcome each.
+    fn send_all<T>(
+        &mut self,
+        items: &[T],
+        encode: impl Fn(&mut Writer<'_>, &T),
+    ) -> Result<Vec<Result<(), KernelError>>, Error> {
+        let outcomes = self.send_batch(items, &encode)?;
+        // To a message for a family that is gone the kernel answers ENOENT, as to some others.
+        let lost = |outcome: &Result<(), KernelError>| {
+            outcome
+                .as_ref()
+                .is_err_and(|error| error.errno == errno::ENOENT)
+        };
+        if outcomes.is_empty() || !outcomes.iter().all(lost) {
+            return Ok(outcomes);
+        }
+        let family = find_or_load_family(&mut self.connection)?;
+        if family == self.family {
+            return Ok(outcomes);
+        }
+        self.family = family;
+        self.send_batch(items, &encode)
+    }
+
+    fn send_batch<T>(
+        &mut self,
+        items: &[T],
+        encode: &impl Fn(&mut Writer<'_>, &T),
+    ) -> Result<Vec<Result<(), KernelError>>, Error> {
+        let mut batch = Batch::default();
+        for item in items {
+            batch.push(self.family, 0, |message| encode(message, item));
+        }
+        self.connection
+            .batch(&batch)
+            .map_err(Error::while_doing("change the IPVS table"))
     }
 
     fn dump_services(&mut self) -> Result<Vec<ListedService>, Error> {
@@ -181,29 +206,54 @@ impl Kernel for Client {
         Ok(services)
     }
 
-    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, Error> {
-        let mut batch = Batch::default();
-        for change in changes {
-            batch.push(self.family, 0, |message| wire::encode(message, change));
-        }
-        let outcomes = self
-            .connection
-            .batch(&batch)
-            .map_err(Error::while_doing("change the IPVS table"))?;
-        let denied = outcomes.iter().any(|outcome| {
-            outcome
-                .as_ref()
-                .is_err_and(|error| error.errno == errno::EPERM)
-        });
-        if denied {
-            return Err(Error::NotPermitted);
-        }
-        Ok(outcomes
-            .into_iter()
-            .zip(changes)
-            .map(|(outcome, change)| outcome.map_err(|error| Refusal::new(change, error)))
-            .collect())
+    fn execute(&mut self, commands: &[Command]) -> Result<Vec<Result<(), KernelError>>, Error> {
+        self.send_all(commands, wire::encode)
     }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<Vec<Result<(), Refusal>>, Error> {
+        let outcomes = self.send_all(changes, wire::encode_change)?;
+        crate::kernel::explain(changes, outcomes)
+    }
+
+    fn info(&mut self) -> Result<Info, Error> {
+        self.ask(
+            command::GET_INFO,
+            "ask for the version of IPVS",
+            wire::decode_info,
+        )
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        self.ask(
+            command::GET_CONFIG,
+            "ask for the timeouts",
+            wire::decode_timeouts,
+        )
+    }
+
+    fn daemons(&mut self) -> Result<Vec<SyncDaemon>, Error> {
+        self.with_family(|client| {
+            wire::plain_request(&mut client.request, command::GET_DAEMON);
+            client
+                .connection
+                .dump_into(client.family, 0, &client.request, &mut client.replies)
+                .map_err(Error::while_doing("list the sync daemons"))?;
+            client
+                .replies
+                .iter()
+                .map(|message| wire::decode_daemon(message.payload))
+                .collect()
+        })
+    }
+}
+
+/// The number of the family of IPVS, after trying to load the module where there is none.
+fn find_or_load_family(connection: &mut Connection) -> Result<u16, Error> {
+    if let Some(family) = find_family(connection)? {
+        return Ok(family);
+    }
+    load_module();
+    find_family(connection)?.ok_or(Error::NoIpvs)
 }
 
 /// The number that the kernel gave to the family of IPVS, if it has it.
@@ -231,7 +281,7 @@ fn load_module() {
         |_| PathBuf::from("/sbin/modprobe"),
         |path| PathBuf::from(path.trim_end()),
     );
-    let _ = Command::new(loader)
+    let _ = std::process::Command::new(loader)
         .args(["-q", "--", "ip_vs"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())

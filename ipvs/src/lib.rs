@@ -40,13 +40,20 @@
 
 mod change;
 mod client;
+mod command;
+pub mod connections;
+mod error;
 pub mod fake;
+mod kernel;
 pub mod model;
 pub mod netlink;
 mod plan;
 mod wire;
 
-pub use change::{Change, Error, Reason, Refusal};
-pub use client::{Client, Info, Kernel};
+pub use change::Change;
+pub use client::Client;
+pub use command::Command;
+pub use error::{Error, Reason, Refusal};
+pub use kernel::Kernel;
 pub use model::*;
 pub use plan::plan;

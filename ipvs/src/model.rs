@@ -1,6 +1,7 @@
 //! IPVS objects as plain values: services, destinations and the table they make.
 
 mod key;
+mod sync;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 pub use key::{DestinationKey, InvalidKey, ServiceKey};
+pub use sync::{SyncDaemon, SyncRole, Timeouts};
 
 /// Transport protocol of a virtual service.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -239,6 +241,15 @@ pub struct ListedDestination {
     pub persistent: u32,
     /// Its counters.
     pub stats: Stats,
+}
+
+/// Facts about the kernel's IPVS.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Info {
+    /// Major, minor and patch number.
+    pub version: (u8, u8, u8),
+    /// Buckets of the connection table.
+    pub connection_table_size: u32,
 }
 
 /// A listing without its counters.

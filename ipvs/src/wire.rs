@@ -7,5 +7,7 @@ mod encode;
 mod tests;
 
 pub(crate) use consts::{GENL_ID_CTRL, command};
-pub(crate) use decode::{decode_destination, decode_family, decode_info, decode_service};
-pub(crate) use encode::{encode, family_request, plain_request, service_request};
+pub(crate) use decode::{
+    decode_daemon, decode_destination, decode_family, decode_info, decode_service, decode_timeouts,
+};
+pub(crate) use encode::{encode, encode_change, family_request, plain_request, service_request};

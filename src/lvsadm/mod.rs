@@ -78,7 +78,12 @@ fn complain(stderr: &mut impl Write, what: &str, status: u8) -> u8 {
 fn status(error: &Error) -> u8 {
     match error {
         Error::NoIpvs | Error::NotPermitted => UNUSABLE,
-        Error::NoService(_) | Error::Unreadable(_) | Error::Netlink { .. } => REFUSED,
+        Error::NoService(_)
+        | Error::Unreadable(_)
+        | Error::Refused(_)
+        | Error::Connection(_)
+        | Error::File { .. }
+        | Error::Netlink { .. } => REFUSED,
     }
 }
 
@@ -90,6 +95,11 @@ fn explain(error: &Error) -> String {
         Error::NotPermitted => "reading the IPVS table needs CAP_NET_ADMIN; run this as root, or \
                                 try it in a kernel of its own with `cargo lab demo`"
             .to_owned(),
-        Error::NoService(_) | Error::Unreadable(_) | Error::Netlink { .. } => error.to_string(),
+        Error::NoService(_)
+        | Error::Unreadable(_)
+        | Error::Refused(_)
+        | Error::Connection(_)
+        | Error::File { .. }
+        | Error::Netlink { .. } => error.to_string(),
     }
 }

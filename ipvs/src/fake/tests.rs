@@ -1,6 +1,7 @@
 use super::Fake;
-use crate::change::{Change, Error, Reason};
-use crate::client::Kernel;
+use crate::change::Change;
+use crate::error::{Error, Reason};
+use crate::kernel::Kernel;
 use crate::model::{Destination, DestinationKey, Forwarding, Service, ServiceKey};
 
 const WEB: ServiceKey = ServiceKey::FwMark {

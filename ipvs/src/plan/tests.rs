@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::plan;
 use crate::change::Change;
-use crate::client::Kernel;
 use crate::fake::Fake;
+use crate::kernel::Kernel;
 use crate::model::{
     Destination, DestinationKey, Entry, Forwarding, Granularity, Persistence, Protocol, Service,
     ServiceKey, Table,

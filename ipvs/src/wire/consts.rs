@@ -26,13 +26,28 @@ pub(crate) mod command {
     pub(crate) const SET_DEST: u8 = 6;
     pub(crate) const DEL_DEST: u8 = 7;
     pub(crate) const GET_DEST: u8 = 8;
+    pub(crate) const NEW_DAEMON: u8 = 9;
+    pub(crate) const DEL_DAEMON: u8 = 10;
+    pub(crate) const GET_DAEMON: u8 = 11;
+    pub(crate) const SET_CONFIG: u8 = 12;
+    pub(crate) const GET_CONFIG: u8 = 13;
     pub(crate) const GET_INFO: u8 = 15;
+    pub(crate) const ZERO: u8 = 16;
+    pub(crate) const FLUSH: u8 = 17;
 }
 
 /// `IPVS_CMD_ATTR_SERVICE`.
 pub(super) const ATTR_SERVICE: u16 = 1;
 /// `IPVS_CMD_ATTR_DEST`.
 pub(super) const ATTR_DEST: u16 = 2;
+/// `IPVS_CMD_ATTR_DAEMON`.
+pub(super) const ATTR_DAEMON: u16 = 3;
+/// `IPVS_CMD_ATTR_TIMEOUT_TCP`.
+pub(super) const TIMEOUT_TCP: u16 = 4;
+/// `IPVS_CMD_ATTR_TIMEOUT_TCP_FIN`.
+pub(super) const TIMEOUT_TCP_FIN: u16 = 5;
+/// `IPVS_CMD_ATTR_TIMEOUT_UDP`.
+pub(super) const TIMEOUT_UDP: u16 = 6;
 
 /// `IPVS_SVC_ATTR_*`.
 pub(super) mod svc {
@@ -94,6 +109,24 @@ pub(super) mod tunnel {
     pub(crate) const IPIP: u8 = 0;
     pub(crate) const GUE: u8 = 1;
     pub(crate) const GRE: u8 = 2;
+}
+
+/// `IPVS_DAEMON_ATTR_*`. Port and length are in the host's byte order.
+pub(super) mod daemon {
+    pub(crate) const STATE: u16 = 1;
+    pub(crate) const MCAST_IFN: u16 = 2;
+    pub(crate) const SYNC_ID: u16 = 3;
+    pub(crate) const SYNC_MAXLEN: u16 = 4;
+    pub(crate) const MCAST_GROUP: u16 = 5;
+    pub(crate) const MCAST_GROUP6: u16 = 6;
+    pub(crate) const MCAST_PORT: u16 = 7;
+    pub(crate) const MCAST_TTL: u16 = 8;
+}
+
+/// `IP_VS_STATE_*`.
+pub(super) mod state {
+    pub(crate) const MASTER: u32 = 1;
+    pub(crate) const BACKUP: u32 = 2;
 }
 
 /// `IPVS_STATS_ATTR_*`.

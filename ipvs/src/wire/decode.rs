@@ -1,17 +1,18 @@
 //! Listings from the kernel, read in one pass over their attributes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZero;
 
 use super::consts::{
-    AF_INET, AF_INET6, ATTR_DEST, ATTR_SERVICE, CTRL_ATTR_FAMILY_ID, GENL_HEADER,
-    INFO_CONN_TAB_SIZE, INFO_VERSION, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, dest, forward, stats,
-    svc, svc_flag, tunnel,
+    AF_INET, AF_INET6, ATTR_DAEMON, ATTR_DEST, ATTR_SERVICE, CTRL_ATTR_FAMILY_ID, GENL_HEADER,
+    INFO_CONN_TAB_SIZE, INFO_VERSION, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, TIMEOUT_TCP,
+    TIMEOUT_TCP_FIN, TIMEOUT_UDP, daemon, dest, forward, state, stats, svc, svc_flag, tunnel,
 };
-use crate::change::Error;
-use crate::client::Info;
+use crate::error::Error;
 use crate::model::{
-    Destination, DestinationKey, Encapsulation, Forwarding, Granularity, ListedDestination,
-    ListedService, Persistence, Protocol, Service, ServiceFlags, ServiceKey, Stats,
+    Destination, DestinationKey, Encapsulation, Forwarding, Granularity, Info, ListedDestination,
+    ListedService, Persistence, Protocol, Service, ServiceFlags, ServiceKey, Stats, SyncDaemon,
+    SyncRole, Timeouts,
 };
 use crate::netlink::{Attribute, Attributes};
 
@@ -29,6 +30,51 @@ pub(crate) fn decode_info(payload: &[u8]) -> Option<Info> {
         version: (major, minor, patch),
         connection_table_size,
     })
+}
+
+/// The timeouts. A kernel without TCP or UDP in its IPVS leaves theirs out, which is read as 0.
+pub(crate) fn decode_timeouts(payload: &[u8]) -> Option<Timeouts> {
+    let attributes = content(payload)?;
+    let seconds = |kind| {
+        attributes
+            .find_kind(kind)
+            .map_or(Some(0), |attribute| attribute.u32())
+    };
+    Some(Timeouts {
+        tcp: seconds(TIMEOUT_TCP)?,
+        tcp_fin: seconds(TIMEOUT_TCP_FIN)?,
+        udp: seconds(TIMEOUT_UDP)?,
+    })
+}
+
+/// A sync daemon that runs.
+pub(crate) fn decode_daemon(payload: &[u8]) -> Result<SyncDaemon, Error> {
+    content(payload)
+        .and_then(|attributes| attributes.find_kind(ATTR_DAEMON))
+        .and_then(|nest| sync_daemon(&nest.nested()))
+        .ok_or(Error::Unreadable("a sync daemon"))
+}
+
+fn sync_daemon(attributes: &Attributes<'_>) -> Option<SyncDaemon> {
+    let role = match attributes.find_kind(daemon::STATE)?.u32()? {
+        state::MASTER => SyncRole::Sender,
+        state::BACKUP => SyncRole::Receiver,
+        _ => return None,
+    };
+    let interface = attributes.find_kind(daemon::MCAST_IFN)?.str()?;
+    let id = attributes.find_kind(daemon::SYNC_ID)?.u32()?;
+    let mut listed = SyncDaemon::new(role, interface, id);
+    for attribute in attributes.clone() {
+        match attribute.kind {
+            daemon::SYNC_MAXLEN => listed.max_length = attribute.u16().and_then(NonZero::new),
+            daemon::MCAST_GROUP => listed.group = address(attribute.payload, false),
+            daemon::MCAST_GROUP6 => listed.group = address(attribute.payload, true),
+            daemon::MCAST_PORT => listed.port = attribute.u16().and_then(NonZero::new),
+            daemon::MCAST_TTL => listed.ttl = attribute.u8().and_then(NonZero::new),
+            _ => {}
+        }
+    }
+    Some(listed)
 }
 
 /// A service without its destinations; none when its protocol is unknown to this version.

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 
 use super::consts::{
-    AF_INET, AF_INET6, ATTR_DEST, ATTR_SERVICE, CTRL_ATTR_FAMILY_NAME, CTRL_CMD_GETFAMILY,
-    FAMILY_NAME, FAMILY_VERSION, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP, command, dest, forward,
-    svc, svc_flag, tunnel,
+    AF_INET, AF_INET6, ATTR_DAEMON, ATTR_DEST, ATTR_SERVICE, CTRL_ATTR_FAMILY_NAME,
+    CTRL_CMD_GETFAMILY, FAMILY_NAME, FAMILY_VERSION, IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP,
+    TIMEOUT_TCP, TIMEOUT_TCP_FIN, TIMEOUT_UDP, command, daemon, dest, forward, state, svc,
+    svc_flag, tunnel,
 };
 use crate::change::Change;
+use crate::command::Command;
 use crate::model::{
     Destination, DestinationKey, Encapsulation, Forwarding, Granularity, Protocol, Service,
-    ServiceFlags, ServiceKey,
+    ServiceFlags, ServiceKey, SyncDaemon, SyncRole,
 };
 use crate::netlink::Writer;
 
@@ -36,8 +38,38 @@ pub(crate) fn service_request(out: &mut Vec<u8>, command: u8, key: &ServiceKey) 
     message.nested(ATTR_SERVICE, |nest| service_key(nest, key));
 }
 
-/// The command that carries out a change.
-pub(crate) fn encode(message: &mut Writer<'_>, change: &Change) {
+/// Writes a command.
+pub(crate) fn encode(message: &mut Writer<'_>, command: &Command) {
+    match command {
+        Command::Change(change) => encode_change(message, change),
+        Command::Zero(None) => header(message, command::ZERO),
+        Command::Zero(Some(key)) => {
+            header(message, command::ZERO);
+            message.nested(ATTR_SERVICE, |nest| service_key(nest, key));
+        }
+        Command::Flush => header(message, command::FLUSH),
+        Command::SetTimeouts(timeouts) => {
+            header(message, command::SET_CONFIG);
+            message
+                .u32(TIMEOUT_TCP, timeouts.tcp)
+                .u32(TIMEOUT_TCP_FIN, timeouts.tcp_fin)
+                .u32(TIMEOUT_UDP, timeouts.udp);
+        }
+        Command::StartDaemon(daemon) => {
+            header(message, command::NEW_DAEMON);
+            message.nested(ATTR_DAEMON, |nest| sync_daemon(nest, daemon));
+        }
+        Command::StopDaemon(role) => {
+            header(message, command::DEL_DAEMON);
+            message.nested(ATTR_DAEMON, |nest| {
+                nest.u32(daemon::STATE, sync_state(*role));
+            });
+        }
+    }
+}
+
+/// Writes the command that carries out a change.
+pub(crate) fn encode_change(message: &mut Writer<'_>, change: &Change) {
     match change {
         Change::AddService { key, service } => {
             whole_service(message, command::NEW_SERVICE, key, service);
@@ -184,6 +216,37 @@ fn destination_key(nest: &mut Writer<'_>, key: &DestinationKey) {
     );
     nest.bytes(dest::ADDR, &address_bytes(key.address));
     nest.u16_be(dest::PORT, key.port);
+}
+
+fn sync_daemon(nest: &mut Writer<'_>, wanted: &SyncDaemon) {
+    nest.u32(daemon::STATE, sync_state(wanted.role));
+    nest.str(daemon::MCAST_IFN, &wanted.interface);
+    nest.u32(daemon::SYNC_ID, wanted.id);
+    if let Some(length) = wanted.max_length {
+        nest.u16(daemon::SYNC_MAXLEN, length.get());
+    }
+    match wanted.group {
+        Some(IpAddr::V4(group)) => {
+            nest.bytes(daemon::MCAST_GROUP, &group.octets());
+        }
+        Some(IpAddr::V6(group)) => {
+            nest.bytes(daemon::MCAST_GROUP6, &group.octets());
+        }
+        None => {}
+    }
+    if let Some(port) = wanted.port {
+        nest.u16(daemon::MCAST_PORT, port.get());
+    }
+    if let Some(ttl) = wanted.ttl {
+        nest.u8(daemon::MCAST_TTL, ttl.get());
+    }
+}
+
+fn sync_state(role: SyncRole) -> u32 {
+    match role {
+        SyncRole::Sender => state::MASTER,
+        SyncRole::Receiver => state::BACKUP,
+    }
 }
 
 /// `union nf_inet_addr`.

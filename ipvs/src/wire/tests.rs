@@ -1,11 +1,15 @@
 use proptest::prelude::*;
 
-use super::{decode_destination, decode_family, decode_info, decode_service, encode};
+use super::{
+    decode_daemon, decode_destination, decode_family, decode_info, decode_service, decode_timeouts,
+    encode, encode_change,
+};
 use crate::change::Change;
-use crate::client::Info;
+use crate::command::Command;
 use crate::model::{
-    Destination, DestinationKey, Encapsulation, Forwarding, Granularity, ListedDestination,
-    ListedService, Persistence, Protocol, Service, ServiceFlags, ServiceKey, Stats,
+    Destination, DestinationKey, Encapsulation, Forwarding, Granularity, Info, ListedDestination,
+    ListedService, Persistence, Protocol, Service, ServiceFlags, ServiceKey, Stats, SyncDaemon,
+    SyncRole, Timeouts,
 };
 use crate::netlink::Writer;
 
@@ -214,7 +218,7 @@ fn a_service_of_an_unknown_protocol_is_left_out_and_a_torn_one_is_an_error() {
 /// can be read as its listing.
 fn read_back(change: &Change) -> (Option<ListedService>, Option<ListedDestination>) {
     let mut payload = Vec::new();
-    encode(&mut Writer::new(&mut payload), change);
+    encode_change(&mut Writer::new(&mut payload), change);
     let ipv6 = change.service().is_ipv6();
     (
         decode_service(&payload).ok().flatten(),
@@ -301,6 +305,23 @@ fn any_destination() -> impl Strategy<Value = (DestinationKey, Destination)> {
     )
 }
 
+fn any_daemon() -> impl Strategy<Value = SyncDaemon> {
+    let role = prop_oneof![Just(SyncRole::Sender), Just(SyncRole::Receiver)];
+    let group = proptest::option::of(any_address());
+    let numbers = (any::<u32>(), any::<u16>(), any::<u16>(), any::<u8>());
+    (role, "[a-z]{1,15}", group, numbers).prop_map(
+        |(role, interface, group, (id, max_length, port, ttl))| SyncDaemon {
+            role,
+            interface,
+            id,
+            max_length: std::num::NonZero::new(max_length),
+            group,
+            port: std::num::NonZero::new(port),
+            ttl: std::num::NonZero::new(ttl),
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn what_is_written_for_a_service_is_read_as_that_service(
@@ -323,11 +344,29 @@ proptest! {
     }
 
     #[test]
+    fn what_is_written_for_a_daemon_is_read_as_that_daemon(daemon in any_daemon()) {
+        let mut payload = Vec::new();
+        encode(&mut Writer::new(&mut payload), &Command::StartDaemon(daemon.clone()));
+        prop_assert_eq!(decode_daemon(&payload).unwrap(), daemon);
+    }
+
+    #[test]
+    fn what_is_written_for_timeouts_is_read_as_those(seconds in any::<[u32; 3]>()) {
+        let [tcp, tcp_fin, udp] = seconds;
+        let timeouts = Timeouts { tcp, tcp_fin, udp };
+        let mut payload = Vec::new();
+        encode(&mut Writer::new(&mut payload), &Command::SetTimeouts(timeouts));
+        prop_assert_eq!(decode_timeouts(&payload), Some(timeouts));
+    }
+
+    #[test]
     fn random_bytes_never_panic_the_decoders(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let _ = decode_service(&bytes);
         let _ = decode_destination(&bytes, true);
         let _ = decode_family(&bytes);
         let _ = decode_info(&bytes);
+        let _ = decode_daemon(&bytes);
+        let _ = decode_timeouts(&bytes);
     }
 
     #[test]
