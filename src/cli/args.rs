@@ -49,7 +49,7 @@ pub struct RunArgs {
     /// The configuration, the same file on every director
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Which [[director]] this host is, if not the one of its host name
+    /// Which `[[director]]` this host is, if not the one of its host name
     #[arg(short, long, value_name = "NAME")]
     pub node: Option<String>,
     /// How and how much to log.
@@ -85,7 +85,7 @@ pub struct CheckArgs {
     /// The configuration
     #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub file: PathBuf,
-    /// Check it as if this host were that [[director]]
+    /// Check it as if this host were that `[[director]]`
     #[arg(short, long, value_name = "NAME")]
     pub node: Option<String>,
     /// Check the file alone, not this host: its name, interfaces and key files
@@ -131,7 +131,7 @@ pub enum KeyCommand {
     /// Write a new random key to a new file of mode 0600
     ///
     /// Copy it to the other directors in a way that nobody can listen to, and name it in `keys` of
-    /// [cluster] on all of them.
+    /// `[cluster]` on all of them.
     Generate(KeyGenerateArgs),
 }
 

@@ -33,14 +33,10 @@ use super::heartbeat::{Claim, Echo, Fitness, Heartbeat, Role, Standing};
 use super::settings::Settings;
 use crate::config::model::Digest;
 
+pub use crate::config::model::{MAX_DIRECTORS, MAX_GROUPS};
+
 /// The longest name of a cluster or a director, in bytes; Linux's longest host name.
 pub const MAX_NAME: usize = 64;
-
-/// The most directors that a cluster can have.
-pub const MAX_DIRECTORS: usize = 8;
-
-/// The most groups that one heartbeat can carry. A configuration with more must be refused.
-pub const MAX_GROUPS: usize = 40;
 
 /// No datagram is longer: it fits unfragmented into an Ethernet frame with room for a tunnel.
 pub const MAX_DATAGRAM: usize = 1400;
