@@ -1,6 +1,6 @@
 //! The reports of constructed snapshots, compared with files in `tests/`.
 //!
-//! `CARIBE_BLESS=1 cargo test status` writes those files anew; read the difference before it is
+//! `UPDATE=1 cargo test status` writes those files anew; read the difference before it is
 //! committed.
 
 use std::net::SocketAddr;
@@ -258,7 +258,7 @@ fn assert_golden(name: &str, text: &str) {
     ]
     .iter()
     .collect();
-    if std::env::var_os("CARIBE_BLESS").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, text).unwrap();
     }
     let expected = fs::read_to_string(&file).unwrap();
