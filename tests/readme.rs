@@ -1,6 +1,10 @@
 //! What the README shows is what the programs print.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::path::Path;
 use std::process::{Command, Stdio};
