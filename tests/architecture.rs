@@ -142,7 +142,7 @@ fn tokens(text: &str) -> Vec<String> {
 
 /// Length of `r"..."`, `r#"..."#` or `br"..."`, if the text begins with one.
 fn raw_string(text: &str) -> Option<usize> {
-    let after = text.strip_prefix("br").or(text.strip_prefix('r'))?;
+    let after = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let hashes = after.len() - after.trim_start_matches('#').len();
     after[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
