@@ -142,13 +142,17 @@ fn what_an_earlier_run_left_is_removed_and_what_is_kept_stays() {
     let mut vips = reopen(&fake, &pair());
     assert_eq!(vips.found().len(), 3);
     vips.remove_stale(&BTreeSet::from([pair()[0].clone()]), START);
-    let outputs = run(&mut vips, START, soon(START));
-    assert!(outputs.contains(&put(&pair()[0], true)));
+    run(&mut vips, START, soon(START));
     assert_eq!(
         fake.0.borrow().on("eth0"),
         texts(["192.0.2.80/24", "192.0.2.11/24"])
     );
     assert_eq!(fake.0.borrow().on("eth1"), texts([]));
+    assert_eq!(fake.0.borrow().sent, [], "nobody has decided about it yet");
+
+    vips.put(&pair()[..1], soon(START));
+    let outputs = run(&mut vips, soon(START), soon(soon(START)));
+    assert!(outputs.contains(&put(&pair()[0], true)));
     assert_eq!(fake.0.borrow().sent.len(), 2, "an adopted VIP is announced");
 }
 
