@@ -156,8 +156,7 @@ impl Peer {
         let last = self.paths.get(path).ok_or(Dropped::Path)?.counter;
         let age = known.map_or(Duration::ZERO, |session| {
             let (time, clock) = session.base;
-            now.saturating_sub(time)
-                .saturating_sub(heartbeat.clock.saturating_sub(clock))
+            (now + clock).saturating_sub(time.saturating_add(heartbeat.clock))
         });
         let mut restarted = false;
         if let Some(session) = known {

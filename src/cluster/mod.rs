@@ -9,7 +9,11 @@ mod ownership;
 mod packet;
 mod rules;
 mod settings;
+#[cfg(test)]
+mod sim;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use auth::{KeyId, Keys, TAG_LEN};
 pub use event::{DeathCause, Event, Input, Left, Output, Taken};

@@ -296,9 +296,6 @@ impl Group {
         let mine = self.standing(me.priority).rank(me.name);
         let better = u32::try_from(self.better_candidates(peers, mine, offer)).unwrap_or(u32::MAX);
         let mut at = free + me.deadtime.saturating_mul(better);
-        if better > 0 && !me.rules.keep(Rule::PatienceEnds) {
-            return (Verdict::Keep, None);
-        }
         if let Some((_, until)) = &self.offered {
             at = at.max(*until);
         }

@@ -28,8 +28,6 @@ pub(super) enum Rule {
     UnfitStaysAway,
     /// Who hears of an active director through others does not take over.
     HearsayCounts,
-    /// A better candidate that does not take the group is passed over after a while.
-    PatienceEnds,
     /// Each claim has a newer epoch than any before.
     EpochGrows,
     /// A change is said at once.

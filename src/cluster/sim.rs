@@ -1,0 +1,549 @@
+//! A cluster in one process: machines on a bad network, at the mercy of a seed.
+
+mod checks;
+mod faults;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use self::checks::Checks;
+use super::rules::{Rule, Rules};
+use super::{Codec, Fitness, GroupSettings, Input, Keys, Machine, Output, PeerSettings, Settings};
+use crate::clock::Time;
+use crate::config::model::{Digest, Failback, HeartbeatTiming};
+
+pub(super) const KEEPALIVE: Duration = Duration::from_millis(100);
+pub(super) const DEADTIME: Duration = Duration::from_millis(300);
+const INITDEAD: Duration = Duration::from_millis(1000);
+/// Of a healthy link.
+const MAX_DELAY: Duration = Duration::from_micros(2000);
+/// How late a timer fires at most.
+const MAX_LATENESS: Duration = Duration::from_micros(1500);
+/// Longest time that a healthy director takes to remove its VIPs.
+const MAX_RELEASE: Duration = Duration::from_millis(5);
+/// After the last fault everything must be in order within this time.
+const SETTLE: Duration = Duration::from_millis(2500);
+/// A socket holds so many datagrams for a process that does not run.
+const INBOX: usize = 64;
+
+const NAMES: [&str; 5] = ["ha1", "ha2", "ha3", "ha4", "ha5"];
+const GROUPS: [&str; 2] = ["mail", "web"];
+
+/// What a run did, to see that runs are no idle ones.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Report {
+    /// When, who, in which group, and whether it became active.
+    pub(super) moves: Vec<(Time, usize, String, bool)>,
+    pub(super) delivered: u64,
+    pub(super) injected: u64,
+}
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) broken: Option<Rule>,
+    pub(super) faults: bool,
+    /// An attacker replays all that it has seen and that is old, and reflects.
+    pub(super) attacker: bool,
+    /// Print what happens.
+    pub(super) trace: bool,
+}
+
+struct World {
+    plan: Plan,
+    rng: Rng,
+    attack: Rng,
+    now: Time,
+    seq: u64,
+    hosts: Vec<Host>,
+    paths: usize,
+    links: BTreeMap<(usize, usize, usize), Link>,
+    queue: BTreeMap<(Time, u64), Action>,
+    recorded: Vec<Datagram>,
+    /// Until when a fault of network or scheduling lasts.
+    disturbed: Time,
+    checks: Checks,
+    report: Report,
+}
+
+struct Host {
+    settings: Settings,
+    codec: Codec,
+    run: Option<Machine>,
+    /// Without power it does not even refuse.
+    power: bool,
+    /// Counts its daemon's runs.
+    generation: u64,
+    started: Time,
+    ended: Time,
+    paused: bool,
+    inbox: Vec<Datagram>,
+    lateness: Duration,
+    /// Where its VIPs are.
+    holds: BTreeSet<String>,
+    local: BTreeMap<String, Local>,
+}
+
+#[derive(Clone, Copy)]
+struct Local {
+    fitness: Fitness,
+    ready: bool,
+    since: Time,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Link {
+    /// Overlapping cuts.
+    cuts: u32,
+    loss: u8,
+    duplicates: u8,
+    slow: bool,
+}
+
+#[derive(Clone)]
+struct Datagram {
+    id: u64,
+    from: usize,
+    to: usize,
+    path: usize,
+    sent: Time,
+    generation: u64,
+    bytes: Rc<Vec<u8>>,
+}
+
+enum Action {
+    Deliver(Datagram),
+    Tell {
+        host: usize,
+        generation: u64,
+        input: Input,
+    },
+    Fault(faults::Fault),
+}
+
+/// Runs one seed. An error says what was violated.
+pub(super) fn run(plan: Plan) -> Result<Report, String> {
+    let mut world = World::new(plan);
+    let end = Duration::from_millis(6500);
+    if plan.faults {
+        world.plan_faults(end);
+    }
+    for i in 0..world.hosts.len() {
+        let at = Duration::from_millis(world.rng.u64(0..600));
+        world.at(at, Action::Fault(faults::Fault::Start(i)));
+    }
+    world.run_until(end)?;
+    world.heal();
+    world.run_until(end + SETTLE)?;
+    world.check_settled()?;
+    world.run_until(end + SETTLE + DEADTIME)?;
+    world.check_settled()?;
+    Ok(world.report)
+}
+
+impl World {
+    fn new(plan: Plan) -> Self {
+        let mut rng = Rng::with_seed(plan.seed);
+        let count = [2, 2, 2, 2, 2, 3, 3, 3, 4, 5][rng.usize(0..10)];
+        let paths = 1 + rng.usize(0..4) / 3;
+        let failback = if rng.bool() {
+            Failback::Auto {
+                delay: Duration::from_millis(rng.u64(0..400)),
+            }
+        } else {
+            Failback::Manual
+        };
+        let preferred: Vec<Option<usize>> = GROUPS
+            .iter()
+            .map(|_| rng.bool().then(|| rng.usize(0..count)))
+            .collect();
+        let tie = rng.bool();
+        let hosts = (0..count)
+            .map(|i| {
+                let priority = |i: usize| {
+                    if tie {
+                        100
+                    } else {
+                        100 + 10 * u16::try_from(i).unwrap_or(0)
+                    }
+                };
+                let groups = GROUPS.iter().zip(&preferred).map(|(group, preferred)| {
+                    let preferred = *preferred == Some(i);
+                    (
+                        (*group).to_owned(),
+                        GroupSettings {
+                            failback,
+                            preferred,
+                        },
+                    )
+                });
+                let peers = (0..count).filter(|j| *j != i).map(|j| {
+                    (
+                        NAMES[j].to_owned(),
+                        PeerSettings {
+                            priority: priority(j),
+                        },
+                    )
+                });
+                let settings = Settings {
+                    cluster: "sim".to_owned(),
+                    node: NAMES[i].to_owned(),
+                    priority: priority(i),
+                    paths,
+                    timing: timing(),
+                    peers: peers.collect(),
+                    groups: groups.collect(),
+                    digest: Digest::default(),
+                };
+                let codec = Codec::new(&settings, Keys::new("secret", [])).expect("small");
+                Host {
+                    settings,
+                    codec,
+                    run: None,
+                    power: true,
+                    generation: 0,
+                    started: Duration::ZERO,
+                    ended: Duration::ZERO,
+                    paused: false,
+                    inbox: Vec::new(),
+                    lateness: Duration::from_micros(rng.u64(0..=1500)).min(MAX_LATENESS),
+                    holds: BTreeSet::new(),
+                    local: BTreeMap::new(),
+                }
+            })
+            .collect();
+        let checks = Checks::default();
+        let attack = Rng::with_seed(plan.seed ^ 0x5eed);
+        Self {
+            plan,
+            rng,
+            attack,
+            now: Duration::ZERO,
+            seq: 0,
+            hosts,
+            paths,
+            links: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            recorded: Vec::new(),
+            disturbed: Duration::ZERO,
+            checks,
+            report: Report::default(),
+        }
+    }
+
+    fn at(&mut self, time: Time, action: Action) {
+        self.seq += 1;
+        self.queue.insert((time, self.seq), action);
+    }
+
+    fn run_until(&mut self, end: Time) -> Result<(), String> {
+        let mut idle = 0;
+        loop {
+            let timer = self
+                .hosts
+                .iter()
+                .enumerate()
+                .filter(|(_, host)| !host.paused)
+                .filter_map(|(i, host)| {
+                    let at = host.run.as_ref()?.poll_timeout()?;
+                    Some((
+                        if at > self.now {
+                            at + host.lateness
+                        } else {
+                            self.now
+                        },
+                        i,
+                    ))
+                })
+                .min();
+            let next = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let (at, host) = match (timer, next) {
+                (Some((at, i)), None) => (at, Some(i)),
+                (Some((at, i)), Some(next)) if at < next => (at, Some(i)),
+                (_, Some(next)) => (next, None),
+                (None, None) => (end, None),
+            };
+            if at >= end {
+                self.now = end;
+                return Ok(());
+            }
+            idle = if at > self.now { 0 } else { idle + 1 };
+            if idle > 10_000 {
+                return Err(format!("time stands still at {at:?}"));
+            }
+            self.now = self.now.max(at);
+            match host {
+                Some(i) => self.tell(i, Input::Timeout)?,
+                None => self.act()?,
+            }
+            self.check_always()
+                .map_err(|what| format!("{:?}: {what}", self.now))?;
+        }
+    }
+
+    fn act(&mut self) -> Result<(), String> {
+        match self.queue.pop_first() {
+            Some((_, Action::Deliver(datagram))) => self.deliver(datagram),
+            Some((
+                _,
+                Action::Tell {
+                    host,
+                    generation,
+                    input,
+                },
+            )) => {
+                if self.hosts[host].generation != generation || self.hosts[host].run.is_none() {
+                    return Ok(());
+                }
+                if self.hosts[host].paused {
+                    // It is in the midst of it.
+                    let action = Action::Tell {
+                        host,
+                        generation,
+                        input,
+                    };
+                    self.at(self.now + KEEPALIVE, action);
+                    return Ok(());
+                }
+                if let Input::Released { group } = &input {
+                    self.hosts[host].holds.remove(group);
+                    self.note_released(host, group.clone());
+                }
+                self.tell(host, input)
+            }
+            Some((_, Action::Fault(fault))) => self.apply(fault),
+            None => Ok(()),
+        }
+    }
+
+    fn start(&mut self, i: usize) -> Result<(), String> {
+        let session = self.rng.u64(..);
+        let rules = Rules {
+            broken: self.plan.broken,
+        };
+        let now = self.now;
+        let host = &mut self.hosts[i];
+        host.power = true;
+        if host.run.is_some() {
+            return Ok(());
+        }
+        host.generation += 1;
+        host.started = now;
+        host.holds.clear();
+        host.inbox.clear();
+        host.run = Some(Machine::with_rules(
+            host.settings.clone(),
+            session,
+            now,
+            rules,
+        ));
+        let locals: Vec<_> = host.local.iter().map(|(g, l)| (g.clone(), *l)).collect();
+        for (group, local) in locals {
+            let Local { fitness, ready, .. } = local;
+            self.tell(
+                i,
+                Input::Local {
+                    group,
+                    fitness,
+                    ready,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Ends the daemon's run without a word.
+    fn kill(&mut self, i: usize) {
+        let now = self.now;
+        let host = &mut self.hosts[i];
+        if host.run.take().is_some() {
+            host.ended = now;
+        }
+        host.paused = false;
+        host.holds.clear();
+        host.inbox.clear();
+    }
+
+    fn deliver(&mut self, datagram: Datagram) -> Result<(), String> {
+        let to = datagram.to;
+        let host = &mut self.hosts[to];
+        if host.run.is_none() {
+            return Ok(());
+        }
+        if host.paused {
+            if host.inbox.len() < INBOX {
+                host.inbox.push(datagram);
+            }
+            return Ok(());
+        }
+        let decoded = host.codec.decode(datagram.path, &datagram.bytes);
+        match decoded {
+            Ok(heartbeat) => {
+                let trusted = |host: &Host| host.run.as_ref().map_or(0, |m| m.counters.received);
+                let before = trusted(host);
+                self.checks.hearing = Some((datagram.clone(), heartbeat.clone()));
+                let input = Input::Heartbeat {
+                    path: datagram.path,
+                    heartbeat: heartbeat.clone(),
+                };
+                self.tell(to, input)?;
+                self.checks.hearing = None;
+                if trusted(&self.hosts[to]) > before {
+                    self.report.delivered += 1;
+                    self.check_trusted(&datagram, &heartbeat)?;
+                }
+            }
+            Err(why) => {
+                if let Some(machine) = &mut host.run {
+                    machine.count_dropped(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, i: usize, input: Input) -> Result<(), String> {
+        let now = self.now;
+        let Some(machine) = &mut self.hosts[i].run else {
+            return Ok(());
+        };
+        machine.handle(input, now);
+        while let Some(output) = self.hosts[i].run.as_mut().and_then(Machine::poll_output) {
+            self.do_output(i, output)?;
+        }
+        Ok(())
+    }
+
+    fn do_output(&mut self, i: usize, output: Output) -> Result<(), String> {
+        if self.plan.trace && !matches!(output, Output::Send(_)) {
+            println!("{:?} {} {output:?}", self.now, NAMES[i]);
+        }
+        let generation = self.hosts[i].generation;
+        match output {
+            Output::Send(heartbeat) => {
+                self.check_said(i, &heartbeat)?;
+                for path in 0..self.paths {
+                    let bytes = Rc::new(self.hosts[i].codec.encode(path, &heartbeat));
+                    for to in (0..self.hosts.len()).filter(|to| *to != i) {
+                        self.send(i, to, path, &bytes);
+                    }
+                }
+            }
+            Output::Activate { group, epoch, why } => {
+                self.report.moves.push((self.now, i, group.clone(), true));
+                self.check_taken(i, &group, epoch, &why)?;
+                self.hosts[i].holds.insert(group.clone());
+                let input = Input::Raised { group };
+                let at = self.now + Duration::from_micros(self.rng.u64(0..2000));
+                self.at(
+                    at,
+                    Action::Tell {
+                        host: i,
+                        generation,
+                        input,
+                    },
+                );
+            }
+            Output::Deactivate { group, why } => {
+                self.report.moves.push((self.now, i, group.clone(), false));
+                self.check_left(i, &group, &why)?;
+                let micros = u64::try_from(MAX_RELEASE.as_micros()).unwrap_or(0);
+                let at = self.now + Duration::from_micros(self.rng.u64(1000..micros));
+                let input = Input::Released { group };
+                self.at(
+                    at,
+                    Action::Tell {
+                        host: i,
+                        generation,
+                        input,
+                    },
+                );
+            }
+            Output::Announce { group } => {
+                if !self.hosts[i].holds.contains(&group) {
+                    return Err(format!("{} announces {group}, which it has not", NAMES[i]));
+                }
+            }
+            Output::Event(_) => {}
+            Output::Stopped => {
+                if !self.hosts[i].holds.is_empty() {
+                    return Err(format!("{} stopped with VIPs", NAMES[i]));
+                }
+                self.kill(i);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, to: usize, path: usize, bytes: &Rc<Vec<u8>>) {
+        self.seq += 1;
+        let datagram = Datagram {
+            id: self.seq,
+            from,
+            to,
+            path,
+            sent: self.now,
+            generation: self.hosts[from].generation,
+            bytes: Rc::clone(bytes),
+        };
+        self.recorded.push(datagram.clone());
+        let Some(delay) = self.passes(from, to, path) else {
+            return;
+        };
+        if self.hosts[to].power && self.hosts[to].run.is_none() {
+            if let Some(back) = self.passes(to, from, path) {
+                let input = Input::Refused {
+                    path,
+                    peer: NAMES[to].to_owned(),
+                };
+                let generation = self.hosts[from].generation;
+                let action = Action::Tell {
+                    host: from,
+                    generation,
+                    input,
+                };
+                self.at(self.now + delay + back, action);
+            }
+            return;
+        }
+        let link = self
+            .links
+            .get(&(from, to, path))
+            .copied()
+            .unwrap_or_default();
+        if self.rng.u8(0..100) < link.duplicates
+            && let Some(delay) = self.passes(from, to, path)
+        {
+            self.at(self.now + delay, Action::Deliver(datagram.clone()));
+        }
+        self.at(self.now + delay, Action::Deliver(datagram));
+    }
+
+    /// How long a datagram travels, if it arrives.
+    fn passes(&mut self, from: usize, to: usize, path: usize) -> Option<Duration> {
+        let link = self
+            .links
+            .get(&(from, to, path))
+            .copied()
+            .unwrap_or_default();
+        let lost = self.rng.u8(0..100) < link.loss;
+        let max = if link.slow { 80_000 } else { 1900 };
+        let delay = Duration::from_micros(self.rng.u64(100..max));
+        debug_assert!(link.slow || delay <= MAX_DELAY);
+        (link.cuts == 0 && !lost && self.hosts[to].power).then_some(delay)
+    }
+}
+
+pub(super) fn timing() -> HeartbeatTiming {
+    HeartbeatTiming {
+        keepalive: KEEPALIVE,
+        deadtime: DEADTIME,
+        warntime: Duration::from_millis(150),
+        initdead: INITDEAD,
+        port: 539,
+    }
+}

@@ -1,0 +1,412 @@
+//! What must hold, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{DEADTIME, Datagram, GROUPS, KEEPALIVE, MAX_DELAY, MAX_LATENESS, NAMES, World};
+use crate::clock::Time;
+use crate::cluster::event::{Left, Taken};
+use crate::cluster::heartbeat::{Heartbeat, Role};
+
+/// What has been seen so far.
+#[derive(Default)]
+pub(super) struct Checks {
+    /// Trusted copies, by receiver's run.
+    trusted: BTreeSet<(usize, u64, u64)>,
+    /// Newest run of a sender that a receiver's run has trusted.
+    generations: BTreeMap<(usize, u64, usize), u64>,
+    /// Newest epoch that a run has heard or claimed.
+    epochs: BTreeMap<(usize, u64, String), u64>,
+    /// Whom a run has last heard another name as owner, and when.
+    hearsay: BTreeMap<(usize, u64, usize, String), (Option<String>, Time)>,
+    /// What is being told to a run right now.
+    pub(super) hearing: Option<(Datagram, Heartbeat)>,
+    /// When a director was last active.
+    active: BTreeMap<(usize, String), Time>,
+    /// Two that are active and hear each other.
+    conflicts: BTreeMap<(usize, usize, String), Conflict>,
+    /// Since when one that is active hears another that is.
+    heard_rival: BTreeMap<(usize, usize, String), (Time, Time)>,
+    /// By when somebody must have taken a group that was left in good order.
+    due: BTreeMap<String, Time>,
+    stopping: BTreeSet<(usize, u64)>,
+    /// Runs that have just been resumed and have not spoken yet.
+    resumed: BTreeSet<usize>,
+    paused: BTreeMap<usize, Time>,
+    /// Why the last one left each group.
+    left: BTreeMap<(usize, String), Left>,
+}
+
+#[derive(Clone, Copy)]
+struct Conflict {
+    since: Time,
+    /// Whether each has heard since that the other is active.
+    told: [bool; 2],
+}
+
+impl Checks {
+    pub(super) fn stopping(&mut self, host: usize, generation: u64) {
+        self.stopping.insert((host, generation));
+    }
+}
+
+impl World {
+    fn role(&self, host: usize, group: &str) -> Option<Role> {
+        self.hosts[host].run.as_ref().map(|m| m.groups[group].role)
+    }
+
+    fn is_active(&self, host: usize, group: &str) -> bool {
+        self.role(host, group) == Some(Role::Active)
+    }
+
+    fn machine_hears(&self, host: usize, other: usize) -> bool {
+        self.hosts[host].run.as_ref().is_some_and(|m| {
+            let peer = &m.peers[NAMES[other]];
+            peer.alive && peer.hears(DEADTIME, self.now)
+        })
+    }
+
+    /// After every step.
+    pub(super) fn check_always(&mut self) -> Result<(), String> {
+        for group in GROUPS {
+            let holders: Vec<usize> = (0..self.hosts.len())
+                .filter(|i| self.hosts[*i].holds.contains(group))
+                .collect();
+            if holders.len() > 1 && self.is_clean() {
+                return Err(format!("{holders:?} hold {group} on a good network"));
+            }
+            if let Some(due) = self.checks.due.get(group).copied()
+                && self.now > due
+            {
+                self.checks.due.remove(group);
+                if self.is_clean() {
+                    return Err(format!("nobody took {group}, which was left in good order"));
+                }
+            }
+            for a in 0..self.hosts.len() {
+                if self.is_active(a, group) {
+                    self.checks.active.insert((a, group.to_owned()), self.now);
+                }
+                for b in a + 1..self.hosts.len() {
+                    self.check_conflict(a, b, group)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_conflict(&mut self, a: usize, b: usize, group: &str) -> Result<(), String> {
+        let key = (a, b, group.to_owned());
+        let both = self.is_active(a, group) && self.is_active(b, group);
+        if !both || self.hosts[a].paused || self.hosts[b].paused {
+            self.checks.heard_rival.remove(&key);
+            self.checks.heard_rival.remove(&(b, a, group.to_owned()));
+        }
+        if !both || !self.machine_hears(a, b) || !self.machine_hears(b, a) {
+            self.checks.conflicts.remove(&key);
+            return Ok(());
+        }
+        let fresh = Conflict {
+            since: self.now,
+            told: [false; 2],
+        };
+        let conflict = self.checks.conflicts.entry(key).or_insert(fresh);
+        if conflict.told == [true; 2] {
+            return Err(format!("{} and {} both keep {group}", NAMES[a], NAMES[b]));
+        }
+        Ok(())
+    }
+
+    /// When a machine has trusted a datagram.
+    pub(super) fn check_trusted(&mut self, d: &Datagram, h: &Heartbeat) -> Result<(), String> {
+        let generation = self.hosts[d.to].generation;
+        let told = |what: &str| {
+            Err(format!(
+                "{:?}: {} trusts {} of {what}",
+                self.now, NAMES[d.to], NAMES[d.from]
+            ))
+        };
+        if !self.checks.trusted.insert((d.to, generation, d.id)) {
+            return told("a datagram it had before");
+        }
+        // A heartbeat may be late, and what its lateness is measured by was late itself.
+        if d.sent + 2 * DEADTIME + Duration::from_millis(100) < self.now {
+            return told("long ago");
+        }
+        let newest = self
+            .checks
+            .generations
+            .entry((d.to, generation, d.from))
+            .or_default();
+        if d.generation < *newest {
+            return told("a former run");
+        }
+        *newest = d.generation;
+        for (group, claim) in &h.claims {
+            let epoch = self
+                .checks
+                .epochs
+                .entry((d.to, generation, group.clone()))
+                .or_default();
+            *epoch = claim.epoch.max(*epoch);
+            let key = (d.to, generation, d.from, group.clone());
+            let known = self.checks.hearsay.entry(key).or_default();
+            if d.sent >= known.1 {
+                *known = (claim.owner.clone(), d.sent);
+            }
+            let pair = (d.to.min(d.from), d.to.max(d.from), group.clone());
+            if claim.role == Role::Active
+                && let Some(conflict) = self.checks.conflicts.get_mut(&pair)
+                && d.sent >= conflict.since
+            {
+                conflict.told[usize::from(d.to > d.from)] = true;
+            }
+            if claim.role == Role::Active
+                && self.is_active(d.to, group)
+                && self.is_active(d.from, group)
+            {
+                let key = (d.to, d.from, group.clone());
+                let rival = self
+                    .checks
+                    .heard_rival
+                    .entry(key)
+                    .or_insert((self.now, self.now));
+                if self.now > rival.1 + DEADTIME {
+                    *rival = (self.now, self.now);
+                }
+                rival.1 = self.now;
+                if self.now > rival.0 + 3 * DEADTIME {
+                    return told("its claim for long, and does not leave");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When a machine speaks.
+    pub(super) fn check_said(&mut self, i: usize, heartbeat: &Heartbeat) -> Result<(), String> {
+        if !self.checks.resumed.remove(&i) {
+            return Ok(());
+        }
+        for (group, claim) in &heartbeat.claims {
+            let recently = self.now.saturating_sub(3 * KEEPALIVE);
+            let other = (0..self.hosts.len()).find(|j| {
+                *j != i
+                    && self.hosts[*j].run.as_ref().is_some_and(|m| {
+                        m.groups[group].role == Role::Active && m.groups[group].since < recently
+                    })
+            });
+            // Where it had been active long before, this is a conflict, not a pause.
+            if let Some(other) = other
+                && claim.role == Role::Active
+                && self.checks.paused.get(&i).is_some_and(|at| {
+                    self.hosts[other]
+                        .run
+                        .as_ref()
+                        .is_some_and(|m| m.groups[group].since > *at)
+                        && self.now.saturating_sub(*at) > DEADTIME + KEEPALIVE
+                })
+            {
+                return Err(format!("{} serves {group} after a pause", NAMES[i]));
+            }
+        }
+        Ok(())
+    }
+
+    /// When a machine takes a group.
+    pub(super) fn check_taken(
+        &mut self,
+        i: usize,
+        group: &str,
+        epoch: u64,
+        why: &Taken,
+    ) -> Result<(), String> {
+        let told = |what: String| {
+            Err(format!(
+                "{:?}: {} takes {group} ({why:?}) {what}",
+                self.now, NAMES[i]
+            ))
+        };
+        self.checks.due.remove(group);
+        let host = &self.hosts[i];
+        let newest = self
+            .checks
+            .epochs
+            .entry((i, host.generation, group.to_owned()))
+            .or_default();
+        if epoch <= *newest {
+            return told(format!("with epoch {epoch} after {newest}"));
+        }
+        *newest = epoch;
+        if host
+            .local
+            .get(group)
+            .is_some_and(|local| !local.fitness.is_fit())
+        {
+            let long_ago = self.now.saturating_sub(Duration::from_millis(3500));
+            let fit = self.hosts.iter().enumerate().position(|(j, other)| {
+                other.run.is_some()
+                    && !self.checks.stopping.contains(&(j, other.generation))
+                    && !other.paused
+                    && other.started < long_ago
+                    && other.local[group].fitness.is_fit()
+                    && other.local[group].since < long_ago
+            });
+            if let Some(fit) = fit {
+                return told(format!("though unfit, and {} is fit", NAMES[fit]));
+            }
+        }
+        for j in (0..self.hosts.len()).filter(|j| *j != i) {
+            if let Some((owner, sent)) = self.heard_owner(i, j, group)
+                && let Some(third) = NAMES.iter().position(|name| *name == owner)
+                && third != i
+                && sent + DEADTIME > self.now
+                && self.hosts[i]
+                    .run
+                    .as_ref()
+                    .is_some_and(|m| m.peers[NAMES[j]].alive)
+                && self.is_active(third, group)
+                && *why == (Taken::Silence { of: owner.clone() })
+            {
+                return told(format!("though {} hears {owner}", NAMES[j]));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom `i` has heard `j` name as owner, in a heartbeat sent when.
+    fn heard_owner(&self, i: usize, j: usize, group: &str) -> Option<(String, Time)> {
+        let generation = self.hosts[i].generation;
+        let key = (i, generation, j, group.to_owned());
+        let (owner, sent) = self.checks.hearsay.get(&key)?;
+        if let Some((datagram, heartbeat)) = &self.checks.hearing
+            && (datagram.to, datagram.from) == (i, j)
+            && datagram.sent > *sent
+        {
+            return Some((heartbeat.claims.get(group)?.owner.clone()?, datagram.sent));
+        }
+        Some((owner.clone()?, *sent))
+    }
+
+    /// When a machine leaves a group: there must be a cause.
+    pub(super) fn check_left(&mut self, i: usize, group: &str, why: &Left) -> Result<(), String> {
+        let told = |what: &str| {
+            Err(format!(
+                "{:?}: {} leaves {group} ({why:?}) {what}",
+                self.now, NAMES[i]
+            ))
+        };
+        let index = |name: &String| NAMES.iter().position(|n| n == name).unwrap_or(i);
+        let local = self.hosts[i].local[group];
+        self.checks.left.insert((i, group.to_owned()), why.clone());
+        match why {
+            Left::Stop => {
+                if !self
+                    .checks
+                    .stopping
+                    .contains(&(i, self.hosts[i].generation))
+                {
+                    return told("and was not asked to");
+                }
+            }
+            Left::Unfit { to } | Left::Failback { to } => {
+                let other = self.hosts[index(to)].local[group];
+                let settled = other.since + 2 * DEADTIME + 2 * KEEPALIVE < self.now;
+                if settled && (!other.ready || !other.fitness.is_fit()) {
+                    return told("to one that is not ready");
+                }
+                if matches!(why, Left::Unfit { .. }) && local.fitness.is_fit() {
+                    return told("and is fit");
+                }
+            }
+            Left::Conflict { rival } | Left::Deaf { rival } => {
+                if self.is_clean() {
+                    return told("on a good network");
+                }
+                let active = self.checks.active.get(&(index(rival), group.to_owned()));
+                if active.is_none_or(|at| *at + 2 * DEADTIME < self.now) {
+                    return told("and its rival is not active");
+                }
+            }
+            Left::Paused { lasted } => {
+                let paused = self.checks.paused.get(&i);
+                if *lasted <= DEADTIME || paused.is_none() {
+                    return told("and was not paused");
+                }
+            }
+            Left::Removed => return told("and the group is there"),
+        }
+        Ok(())
+    }
+
+    pub(super) fn note_released(&mut self, i: usize, group: String) {
+        let left = self.checks.left.get(&(i, group.clone()));
+        let orderly = matches!(
+            left,
+            Some(Left::Stop | Left::Unfit { .. } | Left::Failback { .. })
+        );
+        let settled = |j: &usize| {
+            let host = &self.hosts[*j];
+            let local = host.local.get(&group);
+            *j != i
+                && host.run.is_some()
+                && host.started + 4 * DEADTIME < self.now
+                && !self.checks.stopping.contains(&(*j, host.generation))
+                && local.is_some_and(|l| {
+                    l.ready && l.fitness.is_fit() && l.since + 4 * DEADTIME < self.now
+                })
+        };
+        let everybody = (0..self.hosts.len()).filter(|j| *j != i).all(|j| {
+            settled(&j)
+                || (self.hosts[j].run.is_none() && self.hosts[j].ended + 2 * DEADTIME < self.now)
+        });
+        if orderly && everybody && self.is_clean() && (0..self.hosts.len()).any(|j| settled(&j)) {
+            let due = self.now + 2 * (MAX_DELAY + MAX_LATENESS);
+            self.checks.due.insert(group, due);
+        }
+    }
+
+    pub(super) fn note_resumed(&mut self, i: usize) {
+        self.checks.resumed.insert(i);
+    }
+
+    pub(super) fn note_paused(&mut self, i: usize) {
+        self.checks.paused.insert(i, self.now);
+    }
+
+    /// Ranks have changed: what was heard before does not bind.
+    pub(super) fn note_local(&mut self, host: usize, group: &str) {
+        self.checks
+            .conflicts
+            .retain(|(a, b, g), _| g != group || (*a != host && *b != host));
+        self.checks
+            .heard_rival
+            .retain(|(a, b, g), _| g != group || (*a != host && *b != host));
+    }
+
+    /// When everything has been mended for long enough.
+    pub(super) fn check_settled(&self) -> Result<(), String> {
+        for group in GROUPS {
+            let active: Vec<&str> = (0..self.hosts.len())
+                .filter(|i| self.is_active(*i, group) && self.hosts[*i].holds.contains(group))
+                .map(|i| NAMES[i])
+                .collect();
+            if active.len() != 1 {
+                return Err(format!("at the end {active:?} are active in {group}"));
+            }
+            for (i, host) in self.hosts.iter().enumerate() {
+                let Some(machine) = &host.run else {
+                    return Err("not running".to_owned());
+                };
+                let owner = machine.groups[group].owner.as_deref();
+                if owner != active.first().copied() {
+                    return Err(format!("at the end {} sees {owner:?} in {group}", NAMES[i]));
+                }
+                if let Some((deaf, _)) = machine.peers.iter().find(|(_, peer)| !peer.hears_us) {
+                    return Err(format!("at the end {deaf} does not hear {}", NAMES[i]));
+                }
+            }
+        }
+        Ok(())
+    }
+}
