@@ -75,6 +75,8 @@ pub(super) struct Accepted {
     pub(super) newest: bool,
     /// How old it is at least.
     pub(super) age: Duration,
+    /// When the heartbeat of ours was sent that it proves to have been heard.
+    pub(super) echoed: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -270,10 +272,9 @@ impl Peer {
     }
 
     /// When a peer that speaks and does not hear us has had the time to.
-    pub(super) fn deaf_at(&self, deadtime: Duration) -> Time {
-        self.echoed
-            .map_or(self.since, |(_, sent)| sent.max(self.since))
-            + deadtime
+    pub(super) fn deaf_at(&self, timing: Deadlines) -> Time {
+        let echoed = self.echoed.map_or(self.since, |(_, sent)| sent);
+        echoed.max(self.since).max(timing.listening) + timing.deadtime
     }
 
     /// Whether it has heard our heartbeat of this counter or a later one.
@@ -362,9 +363,11 @@ impl Peer {
         age: Duration,
         now: Time,
     ) -> Accepted {
+        let echoed = proof.map(|(_, sent)| sent);
         let mut accepted = Accepted {
             restarted,
             age,
+            echoed,
             ..Accepted::default()
         };
         if let Some(session) = &mut self.session {

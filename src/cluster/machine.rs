@@ -1,5 +1,8 @@
 //! The machine: inputs and time in, outputs and the next time out.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -52,8 +55,9 @@ pub struct Machine {
 /// A time of listening before anything is taken.
 #[derive(Debug)]
 pub(super) struct Hold {
+    pub(super) since: Time,
     pub(super) until: Time,
-    /// Over when all of them have been heard.
+    /// Over when all of them have answered what was sent since.
     pub(super) awaiting: BTreeSet<String>,
 }
 
@@ -112,7 +116,11 @@ impl Machine {
         let until = now + settings.timing.initdead;
         let waits = !awaiting.is_empty() && rules.keep(Rule::StartWaits);
         Self {
-            hold: waits.then_some(Hold { until, awaiting }),
+            hold: waits.then_some(Hold {
+                since: now,
+                until,
+                awaiting,
+            }),
             settings,
             session,
             born: now,
@@ -265,12 +273,17 @@ impl Machine {
         };
         // Silence that was not listened to is no silence.
         self.listening = self.now;
+        self.changed = true;
         let until = self
             .hold
             .as_ref()
             .map_or(self.now, |hold| hold.until)
             .max(self.now + deadtime);
-        self.hold = Some(Hold { until, awaiting });
+        self.hold = Some(Hold {
+            since: self.now,
+            until,
+            awaiting,
+        });
         self.doubt = Some(Doubt {
             lasted,
             expected: alive,
@@ -371,7 +384,9 @@ impl Machine {
                 interval,
             });
         }
-        if let Some(hold) = &mut self.hold {
+        if let Some(hold) = &mut self.hold
+            && accepted.echoed.is_some_and(|sent| sent >= hold.since)
+        {
             hold.awaiting.remove(&heartbeat.sender);
         }
         if let Some(doubt) = &mut self.doubt
@@ -549,12 +564,13 @@ impl Machine {
             deadtime: self.settings.timing.deadtime,
             rules: self.rules,
         };
+        let timing = self.deadlines();
         let mut left = Vec::new();
         let mut after = Vec::new();
         self.judge_at = None;
         for (name, group) in &mut self.groups {
-            let views = views(&self.peers, name, me.deadtime, self.now);
-            let owner = group.owner.clone();
+            let views = views(&self.peers, name, timing, self.now);
+            let heard = group.heard_owner(me.name).map(str::to_owned);
             let (came, went) = group.note_rivals(&views);
             self.changed |= !came.is_empty();
             let event = |event| Output::Event(event);
@@ -571,7 +587,7 @@ impl Machine {
             let (verdict, at) = group.judge(me, &views, self.now);
             self.judge_at = earlier(self.judge_at, at);
             match verdict {
-                Verdict::Keep => announce |= group.beat_rivals(&views, self.rules),
+                Verdict::Keep => announce |= group.prevail(&views, self.rules),
                 Verdict::Unfit => {
                     self.outputs.push_back(event(Event::Unfit {
                         group: name.clone(),
@@ -595,7 +611,7 @@ impl Machine {
                 });
                 self.changed = true;
             }
-            self.changed |= owner != group.owner;
+            self.changed |= heard.as_deref() != group.heard_owner(me.name);
         }
         for (name, why, offer) in left {
             self.leave(&name, why, offer);
@@ -685,10 +701,7 @@ impl Machine {
                         group.epoch
                     },
                     standing: group.standing(self.settings.priority),
-                    owner: group
-                        .owner
-                        .clone()
-                        .filter(|owner| *owner != self.settings.node),
+                    owner: group.heard_owner(&self.settings.node).map(str::to_owned),
                     offer: group.offered.as_ref().map(|(to, _)| to.clone()),
                 };
                 (name.clone(), claim)
@@ -714,7 +727,7 @@ impl Machine {
 fn views<'a>(
     peers: &'a BTreeMap<String, Peer>,
     group: &str,
-    deadtime: Duration,
+    timing: Deadlines,
     now: Time,
 ) -> Vec<View<'a>> {
     peers
@@ -724,8 +737,8 @@ fn views<'a>(
             alive: peer.alive,
             death: peer.death,
             stopping: peer.stopping,
-            hears_us: peer.hears(deadtime, now),
-            deaf_at: peer.deaf_at(deadtime),
+            hears_us: peer.hears(timing.deadtime, now),
+            deaf_at: peer.deaf_at(timing),
             claim: peer.claims.get(group),
         })
         .collect()

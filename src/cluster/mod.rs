@@ -1,4 +1,74 @@
 //! Who is alive, and who owns which group: a pure machine, and the datagrams it speaks with.
+//!
+//! # The protocol on a page
+//!
+//! At every keepalive each director sends one [`Heartbeat`], the same to every peer on every path;
+//! [`Codec`] makes the datagrams and signs them. What changes ownership is sent at once, with the
+//! wish to be answered at once, and again every quarter of a keepalive until all living peers have
+//! echoed it, four times at most.
+//!
+//! **What is trusted.** A director draws a random session when it starts, and counts its
+//! heartbeats. Each heartbeat echoes the last session and counter heard from each peer.
+//! - A new session is trusted only by a heartbeat that echoes the receiver's own session and a
+//!   counter that it sent less than deadtime ago: a proof. Until then it is a candidate; a director
+//!   without a trusted session of a peer echoes the candidates in turn, four at most, so that two
+//!   fresh directors know each other after two heartbeats. A recorded session can hold this up by
+//!   some keepalives, and do no more. A session that another has followed stays away for as long
+//!   as it is heard.
+//! - Within a trusted session each path hears a counter once, and a datagram names its path.
+//! - A trusted session that does not echo us speaks, but does not hear us: a path is cut in one
+//!   direction. It is listened to as long as its clock, which ran along with ours since the last
+//!   proof, says that it was sent within deadtime. No absolute time is compared, and what was lost
+//!   and recorded is of no use later.
+//!
+//! **Who is alive.** A peer from which a trusted heartbeat came in within deadtime, by any path; it
+//! *hears us* if it has echoed one that we sent within deadtime. A peer is dead when it is silent
+//! for deadtime; when its host has said on every path that is up that nobody listens, and no
+//! heartbeat has contradicted that for a tenth of a keepalive (2 ms at least: such a message can be
+//! forged, and a peer that lives is asked to answer); or when it says that it stops and holds
+//! nothing. A dead peer that speaks again is alive.
+//!
+//! **Who owns a group.** A director judges by what it hears, after each input:
+//! - Standby, and no living peer is active or still releasing: it takes the group if it is the best
+//!   candidate alive: fit, then ready, then how fit, then preferred, then priority, then name, which
+//!   everybody says of itself. A better candidate that does not take the group is passed over after
+//!   deadtime, two of them after twice that. Whoever was offered the group is the best for deadtime.
+//! - It does not take what a living peer hears a third director hold that is only silent to us.
+//! - It does not take when it is unfit, unless it knows of every peer that it is unfit or not
+//!   running: being cut off looks like everybody else's death. An unfit director stays active while
+//!   nobody fit and ready is there.
+//! - After its start it takes nothing until every peer has proved to hear it, initdead is over, or
+//!   an active director of the group has been heard.
+//! - Active, and another is active too: if the other hears us, the lower in the above order leaves;
+//!   if it does not, for deadtime since it was first heard again, we leave, since it cannot know.
+//!   Whoever stays claims a newer epoch and announces its addresses, when it has won and again
+//!   when the other has left.
+//! - Active, and a fit and ready peer that hears us is better: unfit, we hand over at once; with
+//!   automatic failback after its delay, if more than a name or readiness is between us. Handing
+//!   over is: remove the addresses, then say so and to whom. Two are never active in it.
+//! - Not run for longer than deadtime: another may have taken over. Every group is left before
+//!   anything is said, unless every peer that was alive is heard at once (sent within two
+//!   keepalives), holds nothing, and knows of no other owner. Then nothing is taken until the
+//!   others have answered or deadtime is over.
+//!
+//! An epoch is one more than the newest known. The owner of a group is the active director with the
+//! newest.
+//!
+//! # The contract
+//!
+//! [`Machine`] has no clock, socket or random number. Feed it [`Input`]s with
+//! [`Machine::handle`]; then do what [`Machine::poll_output`] says until it says nothing, in that
+//! order; then wait until [`Machine::poll_timeout`] for the next input, and give
+//! [`Input::Timeout`] if there is none. Only `handle` changes the time of the next timeout, any
+//! input can. A timeout that comes early, twice or late does no harm: it does what is due.
+//!
+//! After a wait, read the sockets before giving [`Input::Timeout`]: after a pause, the heartbeats
+//! that are waiting there may tell that nobody took over. A heartbeat that is handled first after
+//! a pause causes no output; the timeout is then due at once.
+//!
+//! [`Input::Released`] must follow every [`Output::Deactivate`], once the addresses are gone:
+//! until then the others wait. Inputs and outputs can be serialised, and the same inputs at the same
+//! times give the same outputs, so a run can be recorded and replayed.
 
 mod auth;
 mod event;
@@ -12,8 +82,6 @@ mod settings;
 #[cfg(test)]
 mod sim;
 mod status;
-#[cfg(test)]
-mod tests;
 
 pub use auth::{KeyId, Keys, TAG_LEN};
 pub use event::{DeathCause, Event, Input, Left, Output, Taken};

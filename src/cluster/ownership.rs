@@ -1,5 +1,8 @@
 //! Who shall have a group: one director's judgement of what it knows.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -128,6 +131,11 @@ impl Group {
             better: None,
             failback_after: Time::ZERO,
         }
+    }
+
+    /// The owner, unless it is `me`: what others are told.
+    pub(super) fn heard_owner(&self, me: &str) -> Option<&str> {
+        self.owner.as_deref().filter(|owner| *owner != me)
     }
 
     pub(super) fn standing(&self, priority: u16) -> Standing {
@@ -408,20 +416,19 @@ impl Group {
         (came, went)
     }
 
-    /// Makes our claim newer than those of the rivals that hear us and that we have just been
-    /// found to outrank. Tells whether there were any.
-    pub(super) fn beat_rivals(&mut self, peers: &[View<'_>], rules: Rules) -> bool {
-        let mut any = false;
-        for peer in peers
-            .iter()
-            .filter(|peer| peer.hears_us && self.rivals.contains(peer.name))
-        {
-            any |= self.beaten.insert(peer.name.to_owned());
+    /// We are active and stay so: makes our claim newer than every other. Tells whether there were
+    /// rivals that hear us and that we have just been found to outrank.
+    pub(super) fn prevail(&mut self, peers: &[View<'_>], rules: Rules) -> bool {
+        let mut beaten = false;
+        let mut undecided = false;
+        for peer in peers.iter().filter(|peer| self.rivals.contains(peer.name)) {
+            beaten |= peer.hears_us && self.beaten.insert(peer.name.to_owned());
+            undecided |= !peer.hears_us;
         }
-        if any && self.seen >= self.epoch {
+        if beaten || (self.role == Role::Active && self.seen > self.epoch && !undecided) {
             self.outbid(rules);
         }
-        any
+        beaten
     }
 
     /// Starts to leave.

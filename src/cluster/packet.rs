@@ -22,6 +22,9 @@
 //! 8 preferred. Owner and offer count in the list of peers: 255 nobody, 254 somebody who
 //! is not in it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

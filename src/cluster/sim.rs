@@ -2,6 +2,7 @@
 
 mod checks;
 mod faults;
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -47,8 +48,12 @@ pub(super) struct Plan {
     pub(super) seed: u64,
     pub(super) broken: Option<Rule>,
     pub(super) faults: bool,
-    /// An attacker replays all that it has seen and that is old, and reflects.
+    /// An attacker replays what it has seen and what is old, and reflects the rest.
     pub(super) attacker: bool,
+    /// For comparisons: timers are never late, so that a spurious input cannot make them earlier;
+    /// and nobody restarts or is paused, since replays can hold up a first acquaintance, and fill
+    /// a socket that is not read.
+    pub(super) steady: bool,
     /// Print what happens.
     pub(super) trace: bool,
 }
@@ -56,7 +61,7 @@ pub(super) struct Plan {
 struct World {
     plan: Plan,
     rng: Rng,
-    attack: Rng,
+    attacks: Rng,
     now: Time,
     seq: u64,
     hosts: Vec<Host>,
@@ -123,6 +128,7 @@ enum Action {
         input: Input,
     },
     Fault(faults::Fault),
+    Attack,
 }
 
 /// Runs one seed. An error says what was violated.
@@ -135,6 +141,9 @@ pub(super) fn run(plan: Plan) -> Result<Report, String> {
     for i in 0..world.hosts.len() {
         let at = Duration::from_millis(world.rng.u64(0..600));
         world.at(at, Action::Fault(faults::Fault::Start(i)));
+    }
+    if plan.attacker {
+        world.at(Duration::from_nanos(1), Action::Attack);
     }
     world.run_until(end)?;
     world.heal();
@@ -210,18 +219,22 @@ impl World {
                     ended: Duration::ZERO,
                     paused: false,
                     inbox: Vec::new(),
-                    lateness: Duration::from_micros(rng.u64(0..=1500)).min(MAX_LATENESS),
+                    lateness: Duration::from_micros(rng.u64(0..=1500)).min(if plan.steady {
+                        Duration::ZERO
+                    } else {
+                        MAX_LATENESS
+                    }),
                     holds: BTreeSet::new(),
                     local: BTreeMap::new(),
                 }
             })
             .collect();
         let checks = Checks::default();
-        let attack = Rng::with_seed(plan.seed ^ 0x5eed);
+        let attacks = Rng::with_seed(!plan.seed);
         Self {
             plan,
             rng,
-            attack,
+            attacks,
             now: Duration::ZERO,
             seq: 0,
             hosts,
@@ -316,6 +329,7 @@ impl World {
                 self.tell(host, input)
             }
             Some((_, Action::Fault(fault))) => self.apply(fault),
+            Some((_, Action::Attack)) => self.attack(),
             None => Ok(()),
         }
     }
@@ -438,7 +452,7 @@ impl World {
                 self.check_taken(i, &group, epoch, &why)?;
                 self.hosts[i].holds.insert(group.clone());
                 let input = Input::Raised { group };
-                let at = self.now + Duration::from_micros(self.rng.u64(0..2000));
+                let at = self.now + Duration::from_micros(self.fate(&[i]).u64(0..2000));
                 self.at(
                     at,
                     Action::Tell {
@@ -452,7 +466,7 @@ impl World {
                 self.report.moves.push((self.now, i, group.clone(), false));
                 self.check_left(i, &group, &why)?;
                 let micros = u64::try_from(MAX_RELEASE.as_micros()).unwrap_or(0);
-                let at = self.now + Duration::from_micros(self.rng.u64(1000..micros));
+                let at = self.now + Duration::from_micros(self.fate(&[i]).u64(1000..micros));
                 let input = Input::Released { group };
                 self.at(
                     at,
@@ -491,11 +505,11 @@ impl World {
             bytes: Rc::clone(bytes),
         };
         self.recorded.push(datagram.clone());
-        let Some(delay) = self.passes(from, to, path) else {
+        let Some(delay) = self.passes(from, to, path, 0) else {
             return;
         };
         if self.hosts[to].power && self.hosts[to].run.is_none() {
-            if let Some(back) = self.passes(to, from, path) {
+            if let Some(back) = self.passes(to, from, path, 1) {
                 let input = Input::Refused {
                     path,
                     peer: NAMES[to].to_owned(),
@@ -515,8 +529,8 @@ impl World {
             .get(&(from, to, path))
             .copied()
             .unwrap_or_default();
-        if self.rng.u8(0..100) < link.duplicates
-            && let Some(delay) = self.passes(from, to, path)
+        if self.fate(&[from, to, path]).u8(0..100) < link.duplicates
+            && let Some(delay) = self.passes(from, to, path, 2)
         {
             self.at(self.now + delay, Action::Deliver(datagram.clone()));
         }
@@ -524,17 +538,29 @@ impl World {
     }
 
     /// How long a datagram travels, if it arrives.
-    fn passes(&mut self, from: usize, to: usize, path: usize) -> Option<Duration> {
+    fn passes(&self, from: usize, to: usize, path: usize, copy: usize) -> Option<Duration> {
         let link = self
             .links
             .get(&(from, to, path))
             .copied()
             .unwrap_or_default();
-        let lost = self.rng.u8(0..100) < link.loss;
+        let mut fate = self.fate(&[from, to, path, copy]);
+        let lost = fate.u8(0..100) < link.loss;
         let max = if link.slow { 80_000 } else { 1900 };
-        let delay = Duration::from_micros(self.rng.u64(100..max));
+        let delay = Duration::from_micros(fate.u64(100..max));
         debug_assert!(link.slow || delay <= MAX_DELAY);
         (link.cuts == 0 && !lost && self.hosts[to].power).then_some(delay)
+    }
+
+    /// What chance has in store for somebody at this moment, whatever else happens.
+    fn fate(&self, whose: &[usize]) -> Rng {
+        let mut seed = Rng::with_seed(self.plan.seed).u64(..);
+        let now = usize::try_from(self.now.as_nanos()).unwrap_or(usize::MAX);
+        for part in whose.iter().chain([&now]) {
+            let part = u64::try_from(*part).unwrap_or(u64::MAX);
+            seed = Rng::with_seed(seed ^ part).u64(..);
+        }
+        Rng::with_seed(seed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Datagram, GROUPS, Local, NAMES, World};
+use super::{Action, DEADTIME, KEEPALIVE, Datagram, GROUPS, Local, NAMES, World};
 use crate::clock::Time;
 use crate::cluster::{Codec, Fitness, Input, Keys};
 
@@ -58,8 +58,16 @@ impl World {
             let until = until.min(end);
             let host = self.rng.usize(0..self.hosts.len());
             let group = self.rng.usize(0..GROUPS.len());
-            match self.rng.u8(0..14) {
-                0 => self.fault(from, Fault::Crash(host), until, Fault::Start(host)),
+            let first = if self.plan.steady { 5 } else { 0 };
+            match self.rng.u8(first..14) {
+                0 => {
+                    // Now and then it is back before it was missed.
+                    let soon = from + Duration::from_millis(self.rng.u64(1..150));
+                    let until = if self.rng.bool() { soon } else { until };
+                    self.fault(from, Fault::Crash(host), until, Fault::Start(host));
+                    self.at(until + KEEPALIVE, Action::Fault(Fault::Replay(30)));
+                    self.at(until + 2 * KEEPALIVE, Action::Fault(Fault::Replay(30)));
+                }
                 1 => self.fault(from, Fault::PowerOff(host), until, Fault::Start(host)),
                 2 => self.fault(from, Fault::Stop(host), until, Fault::Start(host)),
                 3 | 4 => self.fault(from, Fault::Pause(host), until, Fault::Resume(host)),
@@ -240,7 +248,10 @@ impl World {
             }
             Fault::Replay(count) => {
                 for _ in 0..count.min(self.recorded.len()) {
-                    let datagram = self.recorded[self.rng.usize(0..self.recorded.len())].clone();
+                    // The latest are the most dangerous.
+                    let count = self.recorded.len();
+                    let first = if self.rng.bool() { count.saturating_sub(40) } else { 0 };
+                    let datagram = self.recorded[self.rng.usize(first..count)].clone();
                     // Now and then to somebody, or by a path, that it was not meant for.
                     let path = self.rng.usize(0..self.paths);
                     let to = self.rng.usize(0..self.hosts.len());
@@ -306,7 +317,33 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn inject(&mut self, datagram: Datagram) -> Result<(), String> {
+    /// Somebody who has recorded everything sends some of it again: what is old, or what the
+    /// receiver has sent itself.
+    pub(super) fn attack(&mut self) -> Result<(), String> {
+        let old = self.now.saturating_sub(3 * DEADTIME);
+        let count = self
+            .recorded
+            .partition_point(|datagram| datagram.sent < old);
+        for _ in 0..4 {
+            if count > 0 {
+                let datagram = self.recorded[self.attacks.usize(0..count)].clone();
+                let path = self.attacks.usize(0..self.paths);
+                self.inject(Datagram { path, ..datagram })?;
+            }
+            if !self.recorded.is_empty() {
+                let datagram = self.recorded[self.attacks.usize(0..self.recorded.len())].clone();
+                self.inject(Datagram {
+                    to: datagram.from,
+                    ..datagram
+                })?;
+            }
+        }
+        let at = self.now + Duration::from_nanos(self.attacks.u64(10_000_000..40_000_000));
+        self.at(at, Action::Attack);
+        Ok(())
+    }
+
+    fn inject(&mut self, datagram: Datagram) -> Result<(), String> {
         self.report.injected += 1;
         self.deliver(datagram)
     }
@@ -317,7 +354,7 @@ impl World {
 
     /// Whether nothing is wrong with network and scheduling, nor was lately.
     pub(super) fn is_clean(&self) -> bool {
-        self.now > self.disturbed + 4 * super::DEADTIME
+        self.now > self.disturbed + 4 * DEADTIME
             && self.hosts.iter().all(|host| !host.paused)
             && self
                 .links

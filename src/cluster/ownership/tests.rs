@@ -1,0 +1,384 @@
+use super::*;
+
+const DEADTIME: Duration = Duration::from_millis(300);
+const NOW: Time = Duration::from_secs(100);
+
+fn me(name: &str) -> Me<'_> {
+    Me {
+        name,
+        priority: 100,
+        stopping: false,
+        waiting: false,
+        deadtime: DEADTIME,
+        rules: Rules::default(),
+    }
+}
+
+fn group(role: Role) -> Group {
+    let failback = Failback::Auto {
+        delay: Duration::from_secs(60),
+    };
+    let mut group = Group::new(
+        GroupSettings {
+            failback,
+            preferred: false,
+        },
+        Duration::ZERO,
+    );
+    group.role = role;
+    group.ready = true;
+    group.epoch = 3;
+    group.seen = 3;
+    group
+}
+
+fn standing(priority: u16) -> Standing {
+    Standing {
+        fitness: Fitness::FULL,
+        ready: true,
+        preferred: false,
+        priority,
+    }
+}
+
+fn claim(role: Role, standing: Standing) -> Claim {
+    Claim {
+        role,
+        epoch: 3,
+        standing,
+        owner: None,
+        offer: None,
+    }
+}
+
+fn view<'a>(name: &'a str, claim: &'a Claim) -> View<'a> {
+    View {
+        name,
+        alive: true,
+        death: None,
+        stopping: false,
+        hears_us: true,
+        deaf_at: NOW + DEADTIME,
+        claim: Some(claim),
+    }
+}
+
+/// Every role of ours against every state of one peer.
+#[test]
+fn each_role_meets_each_state_of_a_peer() {
+    #[derive(Clone, Copy, Debug)]
+    enum Peer {
+        Silent,
+        Deaf,
+        NotDeafYet,
+        Hears,
+    }
+    use Peer::{Deaf, Hears, NotDeafYet, Silent};
+    use Role::{Active, Releasing, Standby};
+    let rival = || "b".to_owned();
+    let leave = |why| Verdict::Leave(why, None);
+    let keep = || Verdict::Keep;
+    let take = || Verdict::Take(Taken::Start);
+    // Our role, the peer's, its state, then the verdict if it ranks lower, and if higher.
+    let cases = [
+        (Standby, Standby, Silent, take(), take()),
+        (Standby, Standby, Deaf, take(), keep()),
+        (Standby, Standby, NotDeafYet, take(), keep()),
+        (Standby, Standby, Hears, take(), keep()),
+        (Standby, Active, Silent, take(), take()),
+        (Standby, Active, Deaf, keep(), keep()),
+        (Standby, Active, NotDeafYet, keep(), keep()),
+        (Standby, Active, Hears, keep(), keep()),
+        (Standby, Releasing, Silent, take(), take()),
+        (Standby, Releasing, Deaf, keep(), keep()),
+        (Standby, Releasing, NotDeafYet, keep(), keep()),
+        (Standby, Releasing, Hears, keep(), keep()),
+        (Active, Standby, Silent, keep(), keep()),
+        (Active, Standby, Deaf, keep(), keep()),
+        (Active, Standby, NotDeafYet, keep(), keep()),
+        (Active, Standby, Hears, keep(), keep()),
+        (Active, Active, Silent, keep(), keep()),
+        (
+            Active,
+            Active,
+            Deaf,
+            leave(Left::Deaf { rival: rival() }),
+            leave(Left::Deaf { rival: rival() }),
+        ),
+        (Active, Active, NotDeafYet, keep(), keep()),
+        (
+            Active,
+            Active,
+            Hears,
+            keep(),
+            leave(Left::Conflict { rival: rival() }),
+        ),
+        (Active, Releasing, Silent, keep(), keep()),
+        (Active, Releasing, Deaf, keep(), keep()),
+        (Active, Releasing, NotDeafYet, keep(), keep()),
+        (Active, Releasing, Hears, keep(), keep()),
+        (Releasing, Standby, Silent, keep(), keep()),
+        (Releasing, Standby, Deaf, keep(), keep()),
+        (Releasing, Standby, NotDeafYet, keep(), keep()),
+        (Releasing, Standby, Hears, keep(), keep()),
+        (Releasing, Active, Silent, keep(), keep()),
+        (Releasing, Active, Deaf, keep(), keep()),
+        (Releasing, Active, NotDeafYet, keep(), keep()),
+        (Releasing, Active, Hears, keep(), keep()),
+        (Releasing, Releasing, Silent, keep(), keep()),
+        (Releasing, Releasing, Deaf, keep(), keep()),
+        (Releasing, Releasing, NotDeafYet, keep(), keep()),
+        (Releasing, Releasing, Hears, keep(), keep()),
+    ];
+    for (mine, theirs, state, lower, higher) in cases {
+        for (priority, expected) in [(50, lower), (150, higher)] {
+            let claim = claim(theirs, standing(priority));
+            let peer = View {
+                alive: !matches!(state, Silent),
+                death: matches!(state, Silent).then_some(DeathCause::Silence),
+                hears_us: matches!(state, Hears),
+                deaf_at: if matches!(state, Deaf) {
+                    NOW
+                } else {
+                    NOW + DEADTIME
+                },
+                ..view("b", &claim)
+            };
+            let (verdict, _) = group(mine).judge(me("a"), &[peer], NOW);
+            assert_eq!(
+                verdict, expected,
+                "{mine:?} and {theirs:?}, {state:?}, {priority}"
+            );
+        }
+    }
+}
+
+#[test]
+fn better_is_fit_then_ready_then_fitter_then_preferred_then_priority_then_name() {
+    let base = standing(100);
+    let better_first = [
+        (
+            Standing {
+                priority: 1,
+                ..base
+            },
+            Standing {
+                fitness: Fitness::UNFIT,
+                ..standing(9)
+            },
+        ),
+        (
+            Standing {
+                fitness: Fitness(1),
+                ..base
+            },
+            Standing {
+                ready: false,
+                ..base
+            },
+        ),
+        (
+            base,
+            Standing {
+                fitness: Fitness(999),
+                preferred: true,
+                ..base
+            },
+        ),
+        (
+            Standing {
+                preferred: true,
+                ..base
+            },
+            standing(200),
+        ),
+        (standing(101), base),
+    ];
+    for (better, worse) in better_first {
+        assert!(better.rank("z") > worse.rank("a"), "{better:?} {worse:?}");
+    }
+    assert!(base.rank("a") > base.rank("b"));
+}
+
+#[test]
+fn a_better_candidate_that_does_not_take_the_group_is_passed_over_after_deadtime() {
+    let claim = claim(Role::Standby, standing(150));
+    let peers = [view("b", &claim)];
+    let mut group = group(Role::Standby);
+    let until = NOW + DEADTIME;
+    assert_eq!(
+        group.judge(me("a"), &peers, NOW),
+        (Verdict::Keep, Some(until))
+    );
+    let just_before = until - Duration::from_nanos(1);
+    assert_eq!(
+        group.judge(me("a"), &peers, just_before),
+        (Verdict::Keep, Some(until))
+    );
+    assert_eq!(
+        group.judge(me("a"), &peers, until),
+        (Verdict::Take(Taken::Start), None)
+    );
+}
+
+#[test]
+fn a_group_goes_to_whom_it_was_offered_even_if_another_is_better() {
+    let offer = |to: &str| Claim {
+        offer: Some(to.to_owned()),
+        ..claim(Role::Standby, standing(200))
+    };
+    let third = claim(Role::Standby, standing(150));
+    let to_us = offer("a");
+    let peers = [view("b", &to_us), view("c", &third)];
+    let by = "b".to_owned();
+    let (verdict, _) = group(Role::Standby).judge(me("a"), &peers, NOW);
+    assert_eq!(verdict, Verdict::Take(Taken::Offered { by }));
+
+    let to_third = offer("c");
+    let peers = [view("b", &to_third), view("c", &third)];
+    let (verdict, at) = group(Role::Standby).judge(me("a"), &peers, NOW);
+    assert_eq!((verdict, at), (Verdict::Keep, Some(NOW + DEADTIME)));
+}
+
+#[test]
+fn the_unfit_takes_a_group_only_from_those_who_are_known_to_be_no_better() {
+    let fit = claim(Role::Standby, standing(50));
+    let unfit = Standing {
+        fitness: Fitness::UNFIT,
+        ..standing(50)
+    };
+    let unfit = claim(Role::Standby, unfit);
+    let alive = |claim| view("b", claim);
+    let dead = |death| View {
+        alive: false,
+        death: Some(death),
+        ..view("b", &fit)
+    };
+    let unknown = View {
+        alive: false,
+        ..view("b", &fit)
+    };
+    let cases = [
+        ("fit", alive(&fit), false),
+        ("unfit", alive(&unfit), true),
+        ("silent", dead(DeathCause::Silence), false),
+        ("never heard", unknown, false),
+        ("refused", dead(DeathCause::Refused), true),
+        ("stopped", dead(DeathCause::Stopped), true),
+    ];
+    for (what, peer, takes) in cases {
+        let mut group = group(Role::Standby);
+        group.fitness = Fitness::UNFIT;
+        let (verdict, _) = group.judge(me("a"), &[peer], NOW);
+        assert_eq!(matches!(verdict, Verdict::Take(_)), takes, "{what}");
+        assert_eq!(verdict == Verdict::Unfit, !takes, "{what}");
+    }
+}
+
+#[test]
+fn a_group_is_handed_over_only_for_a_reason_and_only_to_the_ready() {
+    let base = standing(100);
+    let left = |to: &str| Left::Unfit { to: to.to_owned() };
+    let handed = |why: Left| Verdict::Leave(why, Some("b".to_owned()));
+    let cases = [
+        ("equal", Fitness::FULL, base, true, Verdict::Keep),
+        (
+            "equal, we unfit",
+            Fitness::UNFIT,
+            base,
+            true,
+            handed(left("b")),
+        ),
+        (
+            "not ready",
+            Fitness::UNFIT,
+            Standing {
+                ready: false,
+                ..standing(200)
+            },
+            true,
+            Verdict::Keep,
+        ),
+        (
+            "unfit too",
+            Fitness::UNFIT,
+            Standing {
+                fitness: Fitness::UNFIT,
+                ..standing(200)
+            },
+            true,
+            Verdict::Keep,
+        ),
+        (
+            "does not hear us",
+            Fitness::UNFIT,
+            base,
+            false,
+            Verdict::Keep,
+        ),
+    ];
+    for (what, fitness, theirs, hears_us, expected) in cases {
+        let claim = claim(Role::Standby, theirs);
+        let peer = View {
+            hears_us,
+            ..view("b", &claim)
+        };
+        let mut group = group(Role::Active);
+        group.fitness = fitness;
+        assert_eq!(group.judge(me("a"), &[peer], NOW).0, expected, "{what}");
+    }
+}
+
+#[test]
+fn failback_waits_until_the_better_has_been_ready_for_the_delay() {
+    let delay = Duration::from_secs(60);
+    let ready = claim(Role::Standby, standing(150));
+    let not_ready = claim(
+        Role::Standby,
+        Standing {
+            ready: false,
+            ..standing(150)
+        },
+    );
+    let mut group = group(Role::Active);
+    let mut judge = |claim: &Claim, now| group.judge(me("a"), &[view("b", claim)], now);
+    assert_eq!(judge(&ready, NOW), (Verdict::Keep, Some(NOW + delay)));
+    let later = NOW + delay / 2;
+    assert_eq!(judge(&not_ready, later), (Verdict::Keep, None));
+    assert_eq!(judge(&ready, later), (Verdict::Keep, Some(later + delay)));
+    let to = "b".to_owned();
+    let verdict = Verdict::Leave(Left::Failback { to: to.clone() }, Some(to));
+    assert_eq!(judge(&ready, later + delay), (verdict, None));
+
+    let mut manual = self::group(Role::Active);
+    manual.settings.failback = Failback::Manual;
+    assert_eq!(
+        manual.judge(me("a"), &[view("b", &ready)], NOW),
+        (Verdict::Keep, None)
+    );
+}
+
+#[test]
+fn who_is_active_behind_a_third_is_left_alone() {
+    let third = Claim {
+        owner: Some("b".to_owned()),
+        ..claim(Role::Standby, standing(50))
+    };
+    let lost = claim(Role::Active, standing(150));
+    let silent = View {
+        alive: false,
+        death: Some(DeathCause::Silence),
+        ..view("b", &lost)
+    };
+    let refused = View {
+        death: Some(DeathCause::Refused),
+        ..silent
+    };
+    let verdict = |b| {
+        group(Role::Standby)
+            .judge(me("a"), &[b, view("c", &third)], NOW)
+            .0
+    };
+    assert_eq!(verdict(silent), Verdict::Keep);
+    assert_eq!(verdict(refused), Verdict::Take(Taken::Start));
+}
