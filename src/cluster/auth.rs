@@ -4,6 +4,8 @@ use std::fmt;
 
 use ring::{digest, hmac};
 
+use crate::config::keys::KeyRing;
+
 /// Length of a signature: HMAC-SHA256 (RFC 2104, FIPS 180-4).
 pub const TAG_LEN: usize = 32;
 
@@ -34,6 +36,13 @@ impl Keys {
     ) -> Self {
         let accepted = std::iter::once(signing.clone()).chain(others).collect();
         Self { signing, accepted }
+    }
+
+    /// The keys that the configuration has loaded; `None` for an empty ring.
+    #[must_use]
+    pub fn from_ring(ring: &KeyRing) -> Option<Self> {
+        let mut keys = ring.iter().map(|key| (key.id().0, key.hmac().clone()));
+        Some(Self::from_hmac(keys.next()?, keys))
     }
 
     /// The id of the key that signs.

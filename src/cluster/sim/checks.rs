@@ -18,7 +18,7 @@ pub(super) struct Checks {
     /// Newest epoch that a run has heard or claimed.
     epochs: BTreeMap<(usize, u64, String), u64>,
     /// Whom a run has last heard another name as owner, and when.
-    hearsay: BTreeMap<(usize, u64, usize, String), (Option<String>, Time)>,
+    hearsay: BTreeMap<(usize, u64, usize, String), Hearsay>,
     /// What is being told to a run right now.
     pub(super) hearing: Option<(Datagram, Heartbeat)>,
     /// When a director was last active.
@@ -36,6 +36,9 @@ pub(super) struct Checks {
     /// Why the last one left each group.
     left: BTreeMap<(usize, String), Left>,
 }
+
+/// The owner that was named, and when.
+type Hearsay = (Option<String>, Time);
 
 #[derive(Clone, Copy)]
 struct Conflict {

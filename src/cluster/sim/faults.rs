@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, DEADTIME, KEEPALIVE, Datagram, GROUPS, Local, NAMES, World};
+use super::{Action, DEADTIME, Datagram, GROUPS, KEEPALIVE, Local, NAMES, World};
 use crate::clock::Time;
 use crate::cluster::{Codec, Fitness, Input, Keys};
 
@@ -250,7 +250,11 @@ impl World {
                 for _ in 0..count.min(self.recorded.len()) {
                     // The latest are the most dangerous.
                     let count = self.recorded.len();
-                    let first = if self.rng.bool() { count.saturating_sub(40) } else { 0 };
+                    let first = if self.rng.bool() {
+                        count.saturating_sub(40)
+                    } else {
+                        0
+                    };
                     let datagram = self.recorded[self.rng.usize(first..count)].clone();
                     // Now and then to somebody, or by a path, that it was not meant for.
                     let path = self.rng.usize(0..self.paths);
