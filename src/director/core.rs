@@ -1,11 +1,13 @@
 //! The task that knows the configuration, all verdicts and what became of them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::Table;
 use probes::{Limits, Runner, Verdict};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -96,7 +98,7 @@ impl Core {
             wanted_receiver,
             table_sender,
         )?;
-        let (runner, verdict_reports) = Runner::spawn(runtime, Limits::default(), clock::now);
+        let (runner, verdict_reports) = Runner::spawn(runtime, probe_limits(), clock::now);
         runner.set_targets(verdicts.subscriptions().targets());
         let view = View {
             config: &config,
@@ -286,6 +288,22 @@ impl Core {
         }
         well
     }
+}
+
+/// As many probes at a time as there may be descriptors, but for those that the daemon itself and
+/// its clients need.
+fn probe_limits() -> Limits {
+    const OTHERS: u64 = 256;
+    const MOST: u64 = 8192;
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(MOST + OTHERS);
+    let probes = descriptors.saturating_sub(OTHERS).min(MOST);
+    let concurrency = usize::try_from(probes).ok().and_then(NonZeroUsize::new);
+    concurrency.map_or_else(Limits::default, |concurrency| Limits { concurrency })
 }
 
 fn table(config: &Config, verdicts: &Verdicts, adopted: &Table) -> Table {

@@ -28,6 +28,11 @@ use crate::vip::{self, Vips};
 const REPORTS: usize = 16;
 /// Commands that may wait to be obeyed.
 const COMMANDS: usize = 256;
+/// So many turns in a row may find something due at once. More would be a fault of ours, which at
+/// real-time priority must not take the host with it.
+const BUSY_TURNS: u32 = 1000;
+/// How long the thread then rests in each turn.
+const BUSY_REST: Duration = Duration::from_millis(1);
 /// Between two reports when nothing happens.
 const REPORT: Duration = Duration::from_millis(500);
 /// Between two reports when much happens.
@@ -166,6 +171,7 @@ struct Work {
     news: bool,
     reported: Option<Time>,
     sent: u64,
+    busy_turns: u32,
     stopped: bool,
 }
 
@@ -210,6 +216,7 @@ impl Work {
             news: true,
             reported: None,
             sent: 0,
+            busy_turns: 0,
             stopped: false,
         }
     }
@@ -523,7 +530,18 @@ impl Work {
             .flatten()
             .min()
             .unwrap_or_else(|| self.next_report());
-        let limit = due.saturating_sub(clock::now());
+        let mut limit = due.saturating_sub(clock::now());
+        if limit.is_zero() {
+            self.busy_turns = self.busy_turns.saturating_add(1);
+        } else {
+            self.busy_turns = 0;
+        }
+        if self.busy_turns >= BUSY_TURNS {
+            if self.busy_turns == BUSY_TURNS {
+                tracing::error!("the heartbeat thread finds no rest");
+            }
+            limit = BUSY_REST;
+        }
         let limit = Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(limit.subsec_nanos()),
