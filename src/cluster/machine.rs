@@ -561,6 +561,7 @@ impl Machine {
             priority: self.settings.priority,
             stopping: self.stop != Stop::No,
             waiting: self.hold.is_some(),
+            start_ends: self.born + self.settings.timing.initdead,
             deadtime: self.settings.timing.deadtime,
             rules: self.rules,
         };

@@ -38,7 +38,9 @@
 //!   running: being cut off looks like everybody else's death. An unfit director stays active while
 //!   nobody fit and ready is there.
 //! - After its start it takes nothing until every peer has proved to hear it, initdead is over, or
-//!   an active director of the group has been heard.
+//!   an active director of the group has been heard. A group that nobody has held since then waits
+//!   on, until initdead is over at most, for every fit candidate to be ready: who is first by
+//!   some milliseconds is so by chance.
 //! - Active, and another is active too: if the other hears us, the lower in the above order leaves;
 //!   if it does not, for deadtime since it was first heard again, we leave, since it cannot know.
 //!   Whoever stays claims a newer epoch and announces its addresses, when it has won and again

@@ -75,6 +75,8 @@ pub(super) struct Me<'a> {
     pub(super) stopping: bool,
     /// It has not listened for long enough to know that nobody is active.
     pub(super) waiting: bool,
+    /// Until when a group that nobody has held since our start waits for candidates to be ready.
+    pub(super) start_ends: Time,
     pub(super) deadtime: Duration,
     pub(super) rules: Rules,
 }
@@ -277,6 +279,10 @@ impl Group {
             self.unfit_told = false;
             return (Verdict::Keep, None);
         }
+        if !self.settled && now < me.start_ends && self.somebody_gets_ready(me, peers) {
+            self.free = None;
+            return (Verdict::Keep, Some(me.start_ends));
+        }
         let free = *self.free.get_or_insert(now);
         if self
             .offered
@@ -311,6 +317,17 @@ impl Group {
             return (Verdict::Keep, Some(at));
         }
         (Verdict::Take(self.reason(me, peers)), None)
+    }
+
+    /// Whether a candidate that may be the best has not run its probes yet. At a start that decides
+    /// nothing: nobody serves, and whoever is ready first is so by chance.
+    fn somebody_gets_ready(&self, me: Me<'_>, peers: &[View<'_>]) -> bool {
+        let gets_ready = |standing: Standing| standing.fitness.is_fit() && !standing.ready;
+        gets_ready(self.standing(me.priority))
+            || peers
+                .iter()
+                .filter_map(|p| p.candidacy())
+                .any(|c| gets_ready(c.standing))
     }
 
     fn is_held_by(&self, me: Me<'_>, peer: View<'_>) -> bool {

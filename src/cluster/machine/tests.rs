@@ -93,10 +93,14 @@ impl Net {
     }
 
     fn local(&mut self, name: &str, fitness: Fitness, ready: bool) {
+        self.local_of(name, "g", fitness, ready);
+    }
+
+    fn local_of(&mut self, name: &str, group: &str, fitness: Fitness, ready: bool) {
         self.tell(
             name,
             Input::Local {
-                group: "g".to_owned(),
+                group: group.to_owned(),
                 fitness,
                 ready,
             },
@@ -500,11 +504,40 @@ fn a_restarted_director_is_known_at_once_and_does_not_take_what_another_has() {
 }
 
 #[test]
+fn a_start_waits_until_the_better_one_is_ready_but_not_longer_than_initdead() {
+    let mut net = Net::new(&["a", "b"]);
+    net.local("a", Fitness::FULL, false);
+    net.run_for(millis(500));
+    assert_eq!(
+        net.active(),
+        [""; 0],
+        "both have been heard, and a is better"
+    );
+    net.local("a", Fitness::FULL, true);
+    net.run_for(TRAVEL);
+    assert_eq!(net.active(), ["a"]);
+
+    let mut net = Net::new(&["a", "b"]);
+    net.local("a", Fitness::FULL, false);
+    net.run_for(timing().initdead - millis(1));
+    assert_eq!(net.active(), [""; 0]);
+    net.run_for(millis(1) + 2 * TRAVEL);
+    assert_eq!(net.active(), ["b"], "the ready one serves");
+
+    // One that cannot serve anyway is not waited for.
+    let mut net = Net::new(&["a", "b"]);
+    net.local("a", Fitness::UNFIT, false);
+    net.run_for(millis(500));
+    assert_eq!(net.active(), ["b"]);
+}
+
+#[test]
 fn a_reload_leaves_removed_groups_and_takes_new_ones() {
     let mut net = Net::pair();
     for node in ["a", "b"] {
         let new = settings(node, &["a", "b"], &["h"]);
         net.tell(node, Input::Settings(Box::new(new)));
+        net.local_of(node, "h", Fitness::FULL, true);
     }
     net.run_for(millis(50));
     assert_eq!(net.left("a"), [(net.now - millis(50), Left::Removed)]);

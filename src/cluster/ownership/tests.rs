@@ -9,6 +9,7 @@ fn me(name: &str) -> Me<'_> {
         priority: 100,
         stopping: false,
         waiting: false,
+        start_ends: Time::ZERO,
         deadtime: DEADTIME,
         rules: Rules::default(),
     }
