@@ -136,7 +136,7 @@ impl Reason {
             (AddService { service, .. } | EditService { service, .. }, errno::ENOENT) => {
                 Self::NoScheduler {
                     scheduler: service.scheduler.clone(),
-                    engine: service.persistence.as_ref().and_then(|p| p.engine.clone()),
+                    engine: service.engine.clone(),
                 }
             }
             (EditService { .. } | RemoveService { .. }, errno::ESRCH)

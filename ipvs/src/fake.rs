@@ -1,24 +1,34 @@
 //! A table in memory that answers as the kernel does, for tests without one.
+//!
+//! What it does and refuses is that of Linux 6.1, error numbers and the order of its checks
+//! included; tests hold the two against each other. It has no packets: no counters but those that
+//! a test gives it, and no connections.
 
+mod check;
 #[cfg(test)]
 mod tests;
 
 use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZero;
 
 use crate::change::Change;
 use crate::command::Command;
 use crate::error::{Error, errno};
 use crate::kernel::Kernel;
 use crate::model::{
-    Destination, DestinationKey, Entry, Forwarding, Info, ListedDestination, ListedService,
-    ServiceKey, Stats, SyncDaemon, Table, Timeouts,
+    Destination, DestinationKey, Encapsulation, Entry, Forwarding, Granularity, Info,
+    ListedDestination, ListedService, Persistence, Service, ServiceKey, Stats, SyncDaemon, Table,
+    Timeouts,
 };
 use crate::netlink::KernelError;
 
 /// What the kernel refuses above: `INT_MAX` ticks, at a hundred a second.
 const LONGEST_TIMEOUT: u32 = i32::MAX.unsigned_abs() / 100;
+
+/// `IP_VS_SYNC_GROUP`.
+const DEFAULT_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
 
 /// An IPVS table in memory.
 #[derive(Debug)]
@@ -27,7 +37,12 @@ pub struct Fake {
     pub table: Table,
     /// Schedulers that it has; empty means any.
     pub schedulers: BTreeSet<String>,
-    /// Addresses of its own, whose destinations it lists as [`Forwarding::Local`].
+    /// Persistence engines that it has; empty means any.
+    pub engines: BTreeSet<String>,
+    /// Interfaces that it has; empty means any.
+    pub interfaces: BTreeSet<String>,
+    /// Addresses whose destinations it lists as [`Forwarding::Local`], as kernels before 4.1 do
+    /// with their own.
     pub local: BTreeSet<IpAddr>,
     /// Counters that it lists.
     pub stats: BTreeMap<(ServiceKey, Option<DestinationKey>), Stats>,
@@ -39,6 +54,9 @@ pub struct Fake {
     pub fault: Option<Error>,
     /// Every change carried out, in order.
     pub done: Vec<Change>,
+    /// The destinations of each service, newest first, with their last weights. What is in the
+    /// table only came in another way, and counts as added last.
+    pub lists: BTreeMap<ServiceKey, Vec<(DestinationKey, u32)>>,
 }
 
 impl Default for Fake {
@@ -47,6 +65,8 @@ impl Default for Fake {
         Self {
             table: Table::new(),
             schedulers: BTreeSet::new(),
+            engines: BTreeSet::new(),
+            interfaces: BTreeSet::new(),
             local: BTreeSet::new(),
             stats: BTreeMap::new(),
             timeouts: Timeouts {
@@ -57,6 +77,7 @@ impl Default for Fake {
             daemons: Vec::new(),
             fault: None,
             done: Vec::new(),
+            lists: BTreeMap::new(),
         }
     }
 }
@@ -68,6 +89,35 @@ impl Fake {
             table,
             ..Self::default()
         }
+    }
+
+    /// What the kernel would fill the lookup table of a service with scheduler `mh` from: its
+    /// destinations, newest first, with the last weight other than 0 of each.
+    ///
+    /// Those that never had such a weight have no place in the lookup table and are left out.
+    pub fn weights_of_mh(&self, service: &ServiceKey) -> Vec<(DestinationKey, u32)> {
+        self.list(service)
+            .into_iter()
+            .filter(|(_, weight)| *weight != 0)
+            .collect()
+    }
+
+    /// The destinations of a service, newest first, with their last weights.
+    fn list(&self, service: &ServiceKey) -> Vec<(DestinationKey, u32)> {
+        let Some(entry) = self.table.get(service) else {
+            return Vec::new();
+        };
+        let known = self.lists.get(service).map_or(&[][..], Vec::as_slice);
+        let foreign = entry
+            .destinations
+            .iter()
+            .rev()
+            .filter(|(key, _)| known.iter().all(|(other, _)| other != *key))
+            .map(|(key, destination)| (*key, destination.weight));
+        let there = known
+            .iter()
+            .filter(|(key, _)| entry.destinations.contains_key(key));
+        foreign.chain(there.copied()).collect()
     }
 
     fn fail_if_told(&mut self) -> Result<(), Error> {
@@ -82,19 +132,19 @@ impl Fake {
             }
             Command::Zero(None) => self.stats.clear(),
             Command::Zero(Some(key)) => {
+                check::key(key)?;
                 self.entry(key)?;
                 self.stats.retain(|(service, _), _| service != key);
             }
             Command::Flush => {
                 self.table.clear();
+                self.lists.clear();
                 self.stats.clear();
             }
             Command::SetTimeouts(timeouts) => self.set_timeouts(*timeouts)?,
             Command::StartDaemon(daemon) => {
-                if self.daemons.iter().any(|runs| runs.role == daemon.role) {
-                    return Err(errno::EEXIST);
-                }
-                self.daemons.push(daemon.clone());
+                check::daemon(daemon, self)?;
+                self.daemons.push(as_started(daemon));
                 self.daemons.sort_by_key(|daemon| daemon.role);
             }
             Command::StopDaemon(role) => {
@@ -109,55 +159,76 @@ impl Fake {
     }
 
     fn change(&mut self, change: &Change) -> Result<(), i32> {
+        let key = change.service();
+        check::key(&key)?;
         match change {
-            Change::AddService { key, service } => {
-                self.check_scheduler(&service.scheduler)?;
-                let Slot::Vacant(slot) = self.table.entry(*key) else {
+            Change::AddService { service, .. } => {
+                check::names(service)?;
+                if self.table.contains_key(&key) {
                     return Err(errno::EEXIST);
-                };
-                slot.insert(Entry {
-                    service: service.clone(),
-                    destinations: BTreeMap::new(),
-                });
-            }
-            Change::EditService { key, service } => {
-                let has = self.table.contains_key(key);
-                if has {
-                    self.check_scheduler(&service.scheduler)?;
                 }
-                self.entry(key)?.service = service.clone();
+                check::service(&key, service, self)?;
+                let entry = Entry {
+                    service: service_as_listed(&key, service),
+                    destinations: BTreeMap::new(),
+                };
+                self.table.insert(key, entry);
+                self.lists.remove(&key);
             }
-            Change::RemoveService { key } => {
-                self.table.remove(key).ok_or(errno::ESRCH)?;
+            Change::EditService { service, .. } => {
+                check::names(service)?;
+                self.entry(&key)?;
+                check::service(&key, service, self)?;
+                self.entry(&key)?.service = service_as_listed(&key, service);
+            }
+            Change::RemoveService { .. } => {
+                self.table.remove(&key).ok_or(errno::ESRCH)?;
+                self.lists.remove(&key);
+                self.stats.retain(|(service, _), _| *service != key);
             }
             Change::AddDestination {
-                service,
-                key,
+                key: server,
                 destination,
+                ..
             } => {
-                let seen = self.as_listed(*key, *destination);
-                let entry = self.entry(service)?;
-                check_destination(service, key, destination)?;
-                let Slot::Vacant(slot) = entry.destinations.entry(*key) else {
+                let seen = self.as_listed(*server, *destination);
+                let mut list = self.list(&key);
+                self.entry(&key)?;
+                check::family(&key, server, destination, self)?;
+                check::numbers(destination)?;
+                let Slot::Vacant(slot) = self.entry(&key)?.destinations.entry(*server) else {
                     return Err(errno::EEXIST);
                 };
+                check::address(server)?;
                 slot.insert(seen);
+                list.insert(0, (*server, seen.weight));
+                self.lists.insert(key, list);
             }
             Change::EditDestination {
-                service,
-                key,
+                key: server,
                 destination,
+                ..
             } => {
-                let seen = self.as_listed(*key, *destination);
-                let entry = self.entry(service)?;
-                check_destination(service, key, destination)?;
-                *entry.destinations.get_mut(key).ok_or(errno::ENOENT)? = seen;
+                let seen = self.as_listed(*server, *destination);
+                let mut list = self.list(&key);
+                self.entry(&key)?;
+                check::family(&key, server, destination, self)?;
+                check::numbers(destination)?;
+                let found = self.entry(&key)?.destinations.get_mut(server);
+                *found.ok_or(errno::ENOENT)? = seen;
+                for (_, last) in list.iter_mut().filter(|(other, _)| other == server) {
+                    if seen.weight != 0 {
+                        *last = seen.weight;
+                    }
+                }
+                self.lists.insert(key, list);
             }
-            Change::RemoveDestination { service, key } => {
-                self.entry(service)?
-                    .destinations
-                    .remove(key)
-                    .ok_or(errno::ENOENT)?;
+            Change::RemoveDestination { key: server, .. } => {
+                let list = self.list(&key);
+                let removed = self.entry(&key)?.destinations.remove(server);
+                removed.ok_or(errno::ENOENT)?;
+                let rest = list.into_iter().filter(|(other, _)| other != server);
+                self.lists.insert(key, rest.collect());
             }
         }
         Ok(())
@@ -184,62 +255,77 @@ impl Fake {
         self.table.get_mut(key).ok_or(errno::ESRCH)
     }
 
-    fn check_scheduler(&self, name: &str) -> Result<(), i32> {
-        if self.schedulers.is_empty() || self.schedulers.contains(name) {
-            Ok(())
-        } else {
-            Err(errno::ENOENT)
-        }
-    }
-
     fn as_listed(&self, key: DestinationKey, destination: Destination) -> Destination {
-        if self.local.contains(&key.address) {
-            Destination {
-                forwarding: Forwarding::Local,
-                ..destination
-            }
-        } else {
-            destination
+        let tunnelled = destination.forwarding == Forwarding::Tunnel;
+        Destination {
+            forwarding: if self.local.contains(&key.address) {
+                Forwarding::Local
+            } else {
+                destination.forwarding
+            },
+            encapsulation: if tunnelled {
+                destination.encapsulation
+            } else {
+                Encapsulation::Ipip
+            },
+            resting_weight: None,
+            ..destination
         }
     }
 }
 
-fn check_destination(
-    service: &ServiceKey,
-    key: &DestinationKey,
-    destination: &Destination,
-) -> Result<(), i32> {
-    let mixed = service.is_ipv6() != key.address.is_ipv6();
-    if mixed && destination.forwarding != Forwarding::Tunnel {
-        return Err(errno::EINVAL);
+/// Of the wrong family's granularity the kernel reads the bytes that there are.
+fn service_as_listed(key: &ServiceKey, service: &Service) -> Service {
+    let mut service = service.clone();
+    if let Some(Persistence { granularity, .. }) = &mut service.persistence
+        && let Granularity::Prefix(length) = granularity
+        && !key.is_ipv6()
+    {
+        let bytes = u32::from(*length).to_ne_bytes();
+        *granularity = Granularity::Mask(Ipv4Addr::from(bytes));
     }
-    let thresholds_crossed = destination.lower_threshold > destination.upper_threshold;
-    if i32::try_from(destination.weight).is_err() || thresholds_crossed {
-        return Err(errno::ERANGE);
+    if service.engine.as_deref() == Some("") {
+        service.engine = None;
     }
-    Ok(())
+    service
+}
+
+/// A daemon with what the kernel chooses (`start_sync_thread` in ip_vs_sync.c).
+fn as_started(daemon: &SyncDaemon) -> SyncDaemon {
+    let ipv6 = daemon.group.is_some_and(|group| group.is_ipv6());
+    // IP and UDP headers, of a message that has to fit 1,500 bytes.
+    let headers = if ipv6 { 48 } else { 28 };
+    let mut started = daemon.clone();
+    started.max_length = started.max_length.or_else(|| NonZero::new(1500 - headers));
+    started.group = started.group.or(Some(DEFAULT_GROUP));
+    started.port = started.port.or_else(|| NonZero::new(8848));
+    started.ttl = started.ttl.or(Some(NonZero::<u8>::MIN));
+    started
 }
 
 impl Kernel for Fake {
+    /// Services come in the order of their keys, which is not the kernel's.
     fn listing(&mut self) -> Result<Vec<ListedService>, Error> {
         self.fail_if_told()?;
         let stats = |key| self.stats.get(&key).copied().unwrap_or_default();
-        let list = |(key, entry): (&ServiceKey, &Entry)| ListedService {
-            key: *key,
-            service: entry.service.clone(),
-            stats: stats((*key, None)),
-            destinations: entry
-                .destinations
-                .iter()
-                .map(|(server, destination)| ListedDestination {
-                    key: *server,
+        let list = |(key, entry): (&ServiceKey, &Entry)| {
+            let listed = |(server, _): (DestinationKey, u32)| {
+                let destination = entry.destinations.get(&server)?;
+                Some(ListedDestination {
+                    key: server,
                     destination: *destination,
                     active: 0,
                     inactive: 0,
                     persistent: 0,
-                    stats: stats((*key, Some(*server))),
+                    stats: stats((*key, Some(server))),
                 })
-                .collect(),
+            };
+            ListedService {
+                key: *key,
+                service: entry.service.clone(),
+                stats: stats((*key, None)),
+                destinations: self.list(key).into_iter().filter_map(listed).collect(),
+            }
         };
         Ok(self.table.iter().map(list).collect())
     }

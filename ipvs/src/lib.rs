@@ -24,7 +24,7 @@
 //! let desired = Table::from([(web, entry)]);
 //!
 //! let mut client = Client::open()?;
-//! let changes = plan(&desired, &client.table()?, &BTreeSet::new());
+//! let changes = plan(&desired, &client.listing()?, &BTreeSet::new());
 //! for outcome in client.apply(&changes)? {
 //!     if let Err(refusal) = outcome {
 //!         eprintln!("{refusal}");

@@ -49,6 +49,9 @@ pub enum Forwarding {
     Local,
 }
 
+/// The name of no scheduler: a service that has it takes no new connections.
+pub const SCHEDULER_NONE: &str = "none";
+
 /// How a virtual service schedules connections.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Service {
@@ -58,6 +61,9 @@ pub struct Service {
     pub flags: ServiceFlags,
     /// Whether clients return to the same destination.
     pub persistence: Option<Persistence>,
+    /// A persistence engine such as `sip`, at most 15 bytes, that tells clients apart by what they
+    /// say. Without persistence it is kept, and of no effect.
+    pub engine: Option<String>,
 }
 
 impl Service {
@@ -67,6 +73,7 @@ impl Service {
             scheduler: scheduler.into(),
             flags: ServiceFlags::default(),
             persistence: None,
+            engine: None,
         }
     }
 }
@@ -87,12 +94,11 @@ pub struct ServiceFlags {
 /// Affinity of clients to destinations.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Persistence {
-    /// How long after its last connection a client is remembered, in seconds.
+    /// How long after its last connection a client is remembered, in seconds. The kernel counts
+    /// in ticks: more than 4,294,967 s may come out as less.
     pub timeout: u32,
     /// Which clients count as one.
     pub granularity: Granularity,
-    /// A persistence engine such as `sip`, at most 15 bytes.
-    pub engine: Option<String>,
 }
 
 /// Which clients count as one for persistence.
@@ -134,6 +140,14 @@ pub struct Destination {
     pub forwarding: Forwarding,
     /// Its share, 0 to 2,147,483,647; 0 admits no new connections.
     pub weight: u32,
+    /// What it shall weigh in the lookup table of scheduler `mh` while its weight is 0.
+    ///
+    /// There a destination of weight 0 keeps the places of its last weight, so that they are its
+    /// own again when it returns. The kernel does not list that weight; a plan gives it to the
+    /// destination before it takes the weight away. `None` leaves it to what happened before, and
+    /// listings have it. Of no meaning while the weight is not 0, and to other schedulers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resting_weight: Option<u32>,
     /// No new connections above so many; 0 is no limit.
     pub upper_threshold: u32,
     /// New connections again below so many; 0 means three quarters of the upper threshold.
@@ -148,6 +162,7 @@ impl Destination {
         Self {
             forwarding,
             weight,
+            resting_weight: None,
             upper_threshold: 0,
             lower_threshold: 0,
             encapsulation: Encapsulation::Ipip,

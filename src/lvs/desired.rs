@@ -114,7 +114,12 @@ fn entry(
         if let Some(weight) = weight {
             serving |= weight > 0;
             let forwarding = server.forward.unwrap_or(service.forward);
-            destinations.insert(place, Destination::new(forwarding, weight));
+            let destination = Destination {
+                // So that all directors build the same table, whatever each has seen.
+                resting_weight: (weight == 0).then_some(server.weight),
+                ..Destination::new(forwarding, weight)
+            };
+            destinations.insert(place, destination);
         }
     }
     if let Some(sorry) = service.sorry
@@ -137,7 +142,6 @@ fn kernel_service(service: &Virtual, key: ServiceKey) -> Service {
     let persistence = service.persistent.map(|timeout| Persistence {
         timeout: u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX),
         granularity: Granularity::host(key.is_ipv6()),
-        engine: None,
     });
     Service {
         persistence,

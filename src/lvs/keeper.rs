@@ -123,7 +123,7 @@ impl<K: Kernel> Work<K> {
 
     fn try_round(&mut self, wanted: &Wanted) -> Result<(), ipvs::Error> {
         let listing = self.kernel.listing()?;
-        let changes = plan(&wanted.table, &ipvs::table(&listing), self.owned.keys());
+        let changes = plan(&wanted.table, &listing, self.owned.keys());
         if changes.is_empty() {
             self.settle(wanted, listing, Vec::new());
             return Ok(());

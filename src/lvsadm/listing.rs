@@ -50,10 +50,11 @@ fn service_line(listed: &ListedService) -> String {
     };
     let service = &listed.service;
     format!(
-        "{name} {}{}{}{}",
+        "{name} {}{}{}{}{}",
         service.scheduler,
         scheduler_flags(service),
         persistence(service),
+        engine(service),
         if service.flags.one_packet { " ops" } else { "" },
     )
 }
@@ -88,11 +89,14 @@ fn persistence(service: &Service) -> String {
         Granularity::Mask(mask) => format!(" mask {mask}"),
         Granularity::Prefix(length) => format!(" mask {length}"),
     };
-    let engine = persistence
+    format!(" persistent {}{mask}", persistence.timeout)
+}
+
+fn engine(service: &Service) -> String {
+    service
         .engine
         .as_ref()
-        .map_or_else(String::new, |engine| format!(" pe {engine}"));
-    format!(" persistent {}{mask}{engine}", persistence.timeout)
+        .map_or_else(String::new, |engine| format!(" pe {engine}"))
 }
 
 fn push_destination(out: &mut String, listed: &ListedDestination) {

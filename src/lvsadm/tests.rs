@@ -74,12 +74,10 @@ fn flags(one_packet: bool, fallback: bool, port: bool, third: bool) -> ServiceFl
 fn table() -> Vec<ListedService> {
     use Forwarding::{Direct, Masquerade, Tunnel};
     use Protocol::{Sctp, Tcp, Udp};
-    let persistent = |timeout, granularity, engine: Option<&str>| {
-        let engine = engine.map(str::to_owned);
+    let persistent = |timeout, granularity| {
         Some(Persistence {
             timeout,
             granularity,
-            engine,
         })
     };
     let plain = Service::new;
@@ -88,7 +86,7 @@ fn table() -> Vec<ListedService> {
         listed(
             fwmark(1, true),
             Service {
-                persistence: persistent(10, Granularity::host(true), None),
+                persistence: persistent(10, Granularity::host(true)),
                 ..plain("wrr")
             },
             vec![server("[2001:db8:1::21]:0", Masquerade, 4)],
@@ -115,7 +113,7 @@ fn table() -> Vec<ListedService> {
         listed(
             key(Tcp, "2001:db8::80", 80),
             Service {
-                persistence: persistent(360, Granularity::Prefix(64), None),
+                persistence: persistent(360, Granularity::Prefix(64)),
                 ..plain("sh")
             },
             vec![
@@ -139,7 +137,8 @@ fn table() -> Vec<ListedService> {
         listed(
             key(Udp, "192.0.2.80", 5060),
             Service {
-                persistence: persistent(60, Granularity::host(false), Some("sip")),
+                persistence: persistent(60, Granularity::host(false)),
+                engine: Some("sip".to_owned()),
                 ..plain("rr")
             },
             vec![],
@@ -157,7 +156,7 @@ fn table() -> Vec<ListedService> {
         listed(
             key(Tcp, "192.0.2.80", 443),
             Service {
-                persistence: persistent(300, Granularity::network(false, 24), None),
+                persistence: persistent(300, Granularity::network(false, 24)),
                 ..plain("wrr")
             },
             vec![

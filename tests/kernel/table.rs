@@ -44,11 +44,11 @@ kernel_test! {
         let left = to.inside(|| {
             let mut kernel = ipvs::Client::open().expect("the kernel has IPVS");
             let owned = std::collections::BTreeSet::new();
-            let changes = plan(&wanted, &kernel.table().expect("it can be read"), &owned);
+            let changes = plan(&wanted, &kernel.listing().expect("it can be read"), &owned);
             for outcome in kernel.apply(&changes).expect("it can be written") {
                 outcome.expect("no change is refused");
             }
-            plan(&wanted, &kernel.table().expect("it can be read"), &owned)
+            plan(&wanted, &kernel.listing().expect("it can be read"), &owned)
         });
         assert_eq!(left, [], "a second plan is empty");
         let [theirs, _] = both(&from);

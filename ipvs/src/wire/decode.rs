@@ -171,10 +171,6 @@ impl<'a> ServiceFields<'a> {
             Some(Persistence {
                 timeout: self.timeout?,
                 granularity: granularity(self.netmask?, ipv6)?,
-                engine: self
-                    .engine
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned),
             })
         };
         Some(ListedService {
@@ -188,6 +184,10 @@ impl<'a> ServiceFields<'a> {
                     third: flags & svc_flag::SCHED3 != 0,
                 },
                 persistence,
+                engine: self
+                    .engine
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned),
             },
             stats: self.stats64.or(self.stats).unwrap_or_default(),
             destinations: Vec::new(),
@@ -266,6 +266,7 @@ impl<'a> DestinationFields<'a> {
             destination: Destination {
                 forwarding,
                 weight: self.weight?,
+                resting_weight: None,
                 upper_threshold: self.upper?,
                 lower_threshold: self.lower?,
                 encapsulation,

@@ -112,10 +112,10 @@ fn whole_service(message: &mut Writer<'_>, command: u8, key: &ServiceKey, servic
     message.nested(ATTR_SERVICE, |nest| {
         service_key(nest, key);
         nest.str(svc::SCHED_NAME, &service.scheduler);
-        let persistence = service.persistence.as_ref();
-        if let Some(engine) = persistence.and_then(|persistence| persistence.engine.as_deref()) {
+        if let Some(engine) = &service.engine {
             nest.str(svc::PE_NAME, engine);
         }
+        let persistence = service.persistence.as_ref();
         let flags = service_flags(service.flags, persistence.is_some());
         let mut pair = [0; 8];
         pair[..4].copy_from_slice(&flags.to_ne_bytes());

@@ -103,7 +103,6 @@ fn services_are_read_from_a_recording() {
         Some(Persistence {
             timeout,
             granularity,
-            engine: None,
         })
     };
     assert_eq!(
@@ -254,21 +253,18 @@ fn any_service_key() -> impl Strategy<Value = ServiceKey> {
 fn any_service(ipv6: bool) -> impl Strategy<Value = Service> {
     let granularity = (0_u8..=128).prop_map(move |prefix| Granularity::network(ipv6, prefix));
     let engine = proptest::option::of("[a-z]{1,15}");
-    let persistence =
-        (any::<u32>(), granularity, engine).prop_map(|(timeout, granularity, engine)| {
-            Persistence {
-                timeout,
-                granularity,
-                engine,
-            }
-        });
+    let persistence = (any::<u32>(), granularity).prop_map(|(timeout, granularity)| Persistence {
+        timeout,
+        granularity,
+    });
     (
         "[a-z]{1,15}",
         any::<[bool; 4]>(),
         proptest::option::of(persistence),
+        engine,
     )
         .prop_map(
-            |(scheduler, [one_packet, fallback, port, third], persistence)| Service {
+            |(scheduler, [one_packet, fallback, port, third], persistence, engine)| Service {
                 scheduler,
                 flags: ServiceFlags {
                     one_packet,
@@ -277,6 +273,7 @@ fn any_service(ipv6: bool) -> impl Strategy<Value = Service> {
                     third,
                 },
                 persistence,
+                engine,
             },
         )
 }
@@ -296,6 +293,7 @@ fn any_destination() -> impl Strategy<Value = (DestinationKey, Destination)> {
             let destination = Destination {
                 forwarding,
                 weight,
+                resting_weight: None,
                 upper_threshold: upper,
                 lower_threshold: lower,
                 encapsulation,
