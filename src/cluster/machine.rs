@@ -233,6 +233,12 @@ impl Machine {
         *self.counters.dropped.entry(why).or_default() += 1;
     }
 
+    /// When a peer was heard last.
+    #[must_use]
+    pub fn last_heard(&self, peer: &str) -> Option<Time> {
+        self.peers.get(peer)?.heard
+    }
+
     pub(super) fn hears(&self, peer: &Peer) -> bool {
         peer.hears(self.settings.deadtime(), self.now)
     }

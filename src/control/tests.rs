@@ -37,6 +37,7 @@ fn snapshot() -> Snapshot {
             vips: Vec::new(),
         }],
         services: Vec::new(),
+        takeovers: Vec::new(),
         counters: Counters::default(),
     }
 }

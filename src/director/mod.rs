@@ -22,6 +22,7 @@ mod pulse;
 mod realtime;
 pub mod snapshot;
 mod sockets;
+mod takeovers;
 mod view;
 
 use std::io;

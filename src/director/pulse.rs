@@ -19,8 +19,9 @@ use super::journal;
 use super::realtime;
 use super::snapshot::VipStatus;
 use super::sockets::{Received, Sockets};
+use super::takeovers::{Claimed, Takeovers};
 use crate::clock::{self, Time};
-use crate::cluster::{self, Codec, Fitness, Input, Machine, Output};
+use crate::cluster::{self, Codec, Event, Fitness, Input, Machine, Output, Taken};
 use crate::config::model::{Config, Vip};
 use crate::vip::{self, Vips};
 
@@ -65,6 +66,8 @@ pub(super) struct Report {
     pub(super) sent: u64,
     /// VIPs that somebody else removed.
     pub(super) lost: u64,
+    /// The latest takeovers.
+    pub(super) takeovers: Takeovers,
 }
 
 /// What the thread is made of; opened where errors can still be told.
@@ -171,6 +174,9 @@ struct Work {
     news: bool,
     reported: Option<Time>,
     sent: u64,
+    takeovers: Takeovers,
+    /// When a peer was found to be gone, or first suspected to be.
+    suspected: BTreeMap<String, Time>,
     busy_turns: u32,
     stopped: bool,
 }
@@ -216,6 +222,8 @@ impl Work {
             news: true,
             reported: None,
             sent: 0,
+            takeovers: Takeovers::default(),
+            suspected: BTreeMap::new(),
             busy_turns: 0,
             stopped: false,
         }
@@ -335,6 +343,9 @@ impl Work {
         }
         self.advance(now);
         self.drain(now);
+        if self.takeovers.is_waiting() && !self.vips.is_announcing() {
+            self.note_announced();
+        }
     }
 
     fn drain(&mut self, now: Time) {
@@ -361,6 +372,7 @@ impl Work {
                 why,
             } => {
                 tracing::info!(group = name, epoch, reason = %why, "active");
+                self.note_claim(&name, epoch, &why);
                 if let Some(group) = self.groups.get_mut(&name) {
                     group.phase = Phase::Raising;
                     self.vips.put(&group.vips, now);
@@ -383,10 +395,80 @@ impl Work {
             }
             Output::Event(event) => {
                 journal::event(&event);
+                self.note_suspicion(&event, now);
                 self.news = true;
             }
             Output::Stopped => self.stopped = true,
         }
+    }
+
+    fn note_claim(&mut self, group: &str, epoch: u64, why: &Taken) {
+        let from = match why {
+            Taken::Start | Taken::Unclaimed => None,
+            Taken::Silence { of: from }
+            | Taken::Refused { by: from }
+            | Taken::Released { by: from }
+            | Taken::Offered { by: from } => Some(from.clone()),
+        };
+        let at = clock::now();
+        let heard = from.as_ref().and_then(|from| self.machine.last_heard(from));
+        let suspected = match why {
+            Taken::Start | Taken::Unclaimed => None,
+            // What is heard and believed in one turn.
+            Taken::Released { .. } | Taken::Offered { .. } => heard,
+            Taken::Silence { of: from } | Taken::Refused { by: from } => {
+                self.suspected.get(from).copied()
+            }
+        };
+        self.takeovers.claim(Claimed {
+            group: group.to_owned(),
+            epoch,
+            reason: why.to_string(),
+            from,
+            heard,
+            suspected,
+            at,
+        });
+    }
+
+    fn note_suspicion(&mut self, event: &Event, now: Time) {
+        match event {
+            Event::Refused { peer, .. } | Event::PeerDead { peer, .. } => {
+                let heard = self.machine.last_heard(peer);
+                let known = self.suspected.get(peer).copied();
+                // A heartbeat has contradicted what was suspected before it.
+                if known.is_none() || known < heard {
+                    self.suspected.insert(peer.clone(), now);
+                }
+            }
+            Event::PeerAlive { peer, .. } => {
+                self.suspected.remove(peer);
+            }
+            Event::PathUp { .. }
+            | Event::PathDown { .. }
+            | Event::Late { .. }
+            | Event::Hears { .. }
+            | Event::Config { .. }
+            | Event::Conflict { .. }
+            | Event::ConflictOver { .. }
+            | Event::Paused { .. }
+            | Event::Unfit { .. } => {}
+        }
+    }
+
+    fn note_announced(&mut self) {
+        for takeover in self.takeovers.announced(clock::now()) {
+            tracing::info!(
+                group = takeover.group,
+                epoch = takeover.epoch,
+                heard_before_us = takeover.heard_before_us,
+                suspected_before_us = takeover.suspected_before_us,
+                addresses_after_us = takeover.addresses_after_us,
+                announced_after_us = takeover.announced_after_us,
+                "takeover complete"
+            );
+        }
+        self.news = true;
     }
 
     fn observe(&mut self, output: vip::Output, now: Time) {
@@ -440,6 +522,7 @@ impl Work {
                     {
                         tracing::info!(group = name, vips, "VIPs are here");
                         group.phase = Phase::Up;
+                        self.takeovers.raised(name, clock::now());
                         self.machine.handle(
                             Input::Raised {
                                 group: name.clone(),
@@ -494,6 +577,7 @@ impl Work {
             vips: Arc::clone(&self.vip_status),
             sent: self.sent,
             lost: self.vips.counts().lost,
+            takeovers: self.takeovers.clone(),
         };
         self.reported = Some(now);
         // Nobody reads at the moment: said again in the next one.

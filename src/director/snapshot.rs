@@ -27,8 +27,35 @@ pub struct Snapshot {
     pub groups: Vec<GroupStatus>,
     /// Every virtual service, by name.
     pub services: Vec<ServiceStatus>,
+    /// The last 16 takeovers by this director, the newest last; a handover to it is one too.
+    pub takeovers: Vec<Takeover>,
     /// What has been dropped and repaired since the start.
     pub counters: Counters,
+}
+
+/// How a group came to this director, and when; times are told from its claim of the group.
+///
+/// Group and epoch together name a takeover.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Takeover {
+    /// The group.
+    pub group: String,
+    /// Of the claim.
+    pub epoch: u64,
+    /// What made it so, in a few words.
+    pub reason: String,
+    /// The director that had it before, if any is known to have.
+    pub from: Option<String>,
+    /// How long ago it was claimed.
+    pub age: Duration,
+    /// The last heartbeat of the director that had it: microseconds before the claim.
+    pub heard_before_us: Option<u64>,
+    /// When that director was found to be gone, or to be leaving: microseconds before the claim.
+    pub suspected_before_us: Option<u64>,
+    /// When the last of its addresses was here: microseconds after the claim; `None` until then.
+    pub addresses_after_us: Option<u64>,
+    /// When the last of them had been announced: microseconds after the claim; `None` until then.
+    pub announced_after_us: Option<u64>,
 }
 
 /// A director as this one knows it.

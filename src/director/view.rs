@@ -59,6 +59,10 @@ impl View<'_> {
             services: services
                 .map(|service| self.service(service, &listed, now))
                 .collect(),
+            takeovers: self
+                .pulse
+                .map(|pulse| pulse.takeovers.at(now))
+                .unwrap_or_default(),
             counters: self.counters(),
         }
     }

@@ -123,6 +123,12 @@ impl Announcer {
         }
     }
 
+    /// Whether an address waits for its first announcement.
+    #[must_use]
+    pub fn is_announcing(&self) -> bool {
+        !self.first.is_empty() || !self.outputs.is_empty()
+    }
+
     /// The next frame to send.
     pub fn poll_output(&mut self) -> Option<Notice> {
         self.outputs.pop_front()

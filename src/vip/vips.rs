@@ -232,6 +232,12 @@ impl<H: Host> Vips<H> {
             .is_some()
     }
 
+    /// Whether an address waits for its first announcement.
+    #[must_use]
+    pub fn is_announcing(&self) -> bool {
+        self.announcer.is_announcing()
+    }
+
     /// Why a VIP isn't as it is to be.
     #[must_use]
     pub fn problem(&self, vip: &Vip) -> Option<&Problem> {

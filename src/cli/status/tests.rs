@@ -135,6 +135,7 @@ fn healthy() -> Snapshot {
             &[("192.0.2.80/24", "eth0"), ("10.0.1.1/24", "eth1")],
         )],
         services: vec![service("www", "192.0.2.80:80", farm())],
+        takeovers: Vec::new(),
         counters: Counters::default(),
     }
 }
