@@ -31,6 +31,8 @@ fn snapshot() -> Snapshot {
             owner: None,
             epoch: 0,
             fit: true,
+            fitness: 1000,
+            amiss: Vec::new(),
             ready: false,
             since: Duration::ZERO,
             reason: String::new(),

@@ -15,13 +15,14 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::mpsc;
 
+use super::fitness::Circumstances;
 use super::journal;
 use super::realtime;
 use super::snapshot::VipStatus;
 use super::sockets::{Received, Sockets};
 use super::takeovers::{Claimed, Takeovers};
 use crate::clock::{self, Time};
-use crate::cluster::{self, Codec, Event, Fitness, Input, Machine, Output, Taken};
+use crate::cluster::{self, Codec, Event, Input, Machine, Output, Taken};
 use crate::config::model::{Config, Vip};
 use crate::vip::{self, Vips};
 
@@ -62,6 +63,8 @@ pub(super) struct Report {
     pub(super) cluster: cluster::Status,
     /// The VIPs of each group, in configured order.
     pub(super) vips: Arc<BTreeMap<String, Vec<VipStatus>>>,
+    /// What makes this director less than fully fit, by group.
+    pub(super) amiss: BTreeMap<String, Vec<String>>,
     /// Datagrams that left, on all paths.
     pub(super) sent: u64,
     /// VIPs that somebody else removed.
@@ -156,6 +159,8 @@ struct Group {
     links: Vec<String>,
     phase: Phase,
     ready: bool,
+    /// What makes this director less than fully fit for it.
+    amiss: Vec<String>,
 }
 
 struct Work {
@@ -204,6 +209,7 @@ impl Work {
                     links: group.monitor_links.clone(),
                     phase: Phase::Down,
                     ready: false,
+                    amiss: Vec::new(),
                 };
                 (name.clone(), group)
             })
@@ -314,19 +320,27 @@ impl Work {
 
     /// Tells the machine how well each group can be served here.
     fn tell_fitness(&mut self, now: Time) {
-        for (name, group) in &self.groups {
-            let linked = group.links.iter().all(|link| self.vips.is_up(link));
-            let fitness = if linked {
-                Fitness::FULL
-            } else {
-                Fitness::UNFIT
+        for (name, group) in &mut self.groups {
+            let links = group.links.iter().map(String::as_str);
+            let circumstances = Circumstances {
+                links_down: links.filter(|link| !self.vips.is_up(link)).collect(),
             };
+            let assessed = circumstances.assess();
+            if group.amiss != assessed.amiss {
+                tracing::info!(
+                    group = name,
+                    fitness = assessed.fitness.0,
+                    amiss = assessed.amiss.join(", "),
+                    "fitness has changed"
+                );
+            }
             let local = Input::Local {
                 group: name.clone(),
-                fitness,
+                fitness: assessed.fitness,
                 ready: group.ready,
             };
             self.machine.handle(local, now);
+            group.amiss = assessed.amiss;
         }
         self.news = true;
     }
@@ -575,6 +589,11 @@ impl Work {
             at: now,
             cluster: self.machine.status(now),
             vips: Arc::clone(&self.vip_status),
+            amiss: self
+                .groups
+                .iter()
+                .map(|(name, group)| (name.clone(), group.amiss.clone()))
+                .collect(),
             sent: self.sent,
             lost: self.vips.counts().lost,
             takeovers: self.takeovers.clone(),

@@ -113,6 +113,10 @@ pub struct GroupStatus {
     pub epoch: u64,
     /// Whether this director could serve it.
     pub fit: bool,
+    /// How well: 1000 when nothing is amiss, 0 when it is unfit.
+    pub fitness: u16,
+    /// What is amiss: "eth1 has no carrier", "reaches none of 2 targets".
+    pub amiss: Vec<String>,
     /// Whether its probes have run and its table is programmed here.
     pub ready: bool,
     /// How long the role has been held.

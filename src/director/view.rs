@@ -140,6 +140,8 @@ impl View<'_> {
                     owner: group.owner.clone(),
                     epoch: group.epoch,
                     fit: group.fitness.is_fit(),
+                    fitness: group.fitness.0,
+                    amiss: pulse.amiss.get(&group.name).cloned().unwrap_or_default(),
                     ready: group.ready,
                     since: group.since + age,
                     reason: group.reason.clone(),

@@ -100,12 +100,16 @@ fn of_group<'a>(
             (None, None) => {}
         }
     }
-    let lacks = match (group.fit, group.ready) {
-        (true, true) => return,
-        (false, _) => "unfit",
-        (true, false) => "not ready",
+    let amiss = group.amiss.join(", ");
+    let (lacks, because) = match (group.fit, group.ready) {
+        (true, true) if amiss.is_empty() => return,
+        (true, true) => {
+            add(Gravity::Degraded, format!("group {name}: {node} {amiss}"));
+            return;
+        }
+        (false, _) => ("unfit", why(&amiss)),
+        (true, false) => ("not ready", why(&group.reason)),
     };
-    let because = why(&group.reason);
     add(
         Gravity::Degraded,
         match group.role {

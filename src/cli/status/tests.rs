@@ -46,6 +46,8 @@ fn group(name: &str, owner: &str, vips: &[(&str, &str)]) -> GroupStatus {
         owner: Some(owner.to_owned()),
         epoch: 7,
         fit: true,
+        fitness: 1000,
+        amiss: Vec::new(),
         ready: true,
         since: DAYS,
         reason: "best candidate".to_owned(),
@@ -185,6 +187,8 @@ fn worst_night() -> Snapshot {
     mail.role = Role::Standby;
     mail.owner = None;
     mail.fit = false;
+    mail.fitness = 0;
+    mail.amiss = vec!["eth1 has no carrier".to_owned()];
     mail.ready = false;
     mail.vips[0].present = false;
     mail.reason = "eth1 has no carrier".to_owned();
