@@ -88,11 +88,11 @@ fi
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "$@" > /dev/null
-if [ -d /run/systemd/system ]; then
+if command -v systemctl > /dev/null; then
     for package in "$@"; do
         case $package in
-            nginx-light) systemctl disable --now nginx ;;
-            keepalived | ipvsadm) systemctl disable --now $package ;;
+            nginx-light) systemctl --quiet disable nginx ;;
+            keepalived | ipvsadm) systemctl --quiet disable $package ;;
         esac
     done
 fi
