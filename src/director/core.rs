@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::dropped::DroppedLog;
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
 use super::{Error, Snapshot};
@@ -42,6 +43,7 @@ pub(super) struct Core {
     pulse: Pulse,
     pulse_reports: mpsc::Receiver<pulse::Report>,
     last_pulse: Option<pulse::Report>,
+    dropped: DroppedLog,
     keeper: Keeper,
     table_reports: watch::Receiver<Arc<lvs::Report>>,
     _runner: Runner,
@@ -120,6 +122,7 @@ impl Core {
             pulse,
             pulse_reports,
             last_pulse: None,
+            dropped: DroppedLog::default(),
             keeper,
             table_reports,
             _runner: runner,
@@ -157,6 +160,10 @@ impl Core {
                         tracing::error!("the heartbeat thread has ended");
                         return false;
                     };
+                    let dropped = &report.cluster.counters.dropped;
+                    if let Some(reasons) = self.dropped.news(dropped, report.at) {
+                        tracing::warn!(reasons, "heartbeats dropped");
+                    }
                     self.last_pulse = Some(report);
                     due.view = true;
                 }

@@ -17,6 +17,7 @@
 //! verdicts and derives the wanted table; the IPVS thread alone writes to the kernel's table.
 
 mod core;
+mod dropped;
 mod fitness;
 mod journal;
 mod pulse;
