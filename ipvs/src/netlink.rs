@@ -84,6 +84,7 @@ pub struct Connection {
     socket: Socket,
     timeout: Duration,
     groups: Vec<u32>,
+    strict: bool,
     received: Box<[u8]>,
     outgoing: Vec<u8>,
     sequence: u32,
@@ -101,6 +102,7 @@ impl Connection {
             socket: Socket::open(family, DEFAULT_TIMEOUT)?,
             timeout: DEFAULT_TIMEOUT,
             groups: Vec::new(),
+            strict: false,
             received: vec![0; RECEIVE_BYTES].into_boxed_slice(),
             outgoing: Vec::new(),
             sequence: 0,
@@ -116,6 +118,14 @@ impl Connection {
         self.socket.set_timeout(timeout)?;
         self.timeout = timeout;
         Ok(())
+    }
+
+    /// Has the kernel read the headers of dump requests as filters, so that it lists, for example,
+    /// one routing table only (`NETLINK_GET_STRICT_CHK`). Kernels before 4.20 don't know how, and
+    /// list everything.
+    pub fn filter_dumps(&mut self) {
+        self.strict = true;
+        self.socket.check_strictly();
     }
 
     /// Joins a multicast group, such as `RTNLGRP_LINK`; read it with [`events`](Self::events).
@@ -304,6 +314,9 @@ impl Connection {
             let socket = Socket::open(self.family, self.timeout)?;
             for group in &self.groups {
                 socket.join(*group)?;
+            }
+            if self.strict {
+                socket.check_strictly();
             }
             self.socket = socket;
             self.spoiled = false;

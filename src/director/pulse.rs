@@ -495,6 +495,9 @@ impl Work {
                 let vip::Place { interface, address } = place;
                 tracing::debug!(vip = %address, interface, "VIP removed");
             }
+            vip::Output::Quieted(vip) => {
+                tracing::debug!(vip = %vip.address, interface = vip.interface, "VIP quiet");
+            }
             // Told by the VIPs themselves.
             vip::Output::Lost(_) | vip::Output::Failed(_) => {}
             vip::Output::Link { interface, up } => {

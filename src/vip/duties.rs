@@ -39,6 +39,8 @@ impl Place {
 pub(super) enum Goal {
     /// It has this VIP.
     Present(Vip),
+    /// It has none, but a route that has this VIP's packets delivered.
+    Quiet(Vip),
     /// It has none.
     Absent,
 }

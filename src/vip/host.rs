@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::message::{self, Change};
 use super::packet::{Envelope, PacketSocket};
+use super::route::{self, Route};
 use super::table::Event;
 
 /// What the VIPs need of the host. None of it waits: the kernel carries a request out while it is
@@ -26,6 +27,12 @@ pub trait Host {
     /// # Errors
     /// What befell the connection.
     fn list(&mut self) -> Result<Vec<Event>, netlink::Error>;
+
+    /// The routes of ours that an earlier run may have left.
+    ///
+    /// # Errors
+    /// What befell the connection.
+    fn routes(&mut self) -> Result<Vec<Route>, netlink::Error>;
 
     /// What has happened since the last call.
     ///
@@ -47,6 +54,18 @@ pub trait Host {
     /// # Errors
     /// What befell the sysctl.
     fn promote_secondaries(&self, interface: &str) -> io::Result<()>;
+
+    /// For which IPv4 addresses an interface answers ARP.
+    ///
+    /// # Errors
+    /// What befell the sysctl.
+    fn arp_ignore(&self, interface: &str) -> io::Result<u8>;
+
+    /// Sets [`Self::arp_ignore`].
+    ///
+    /// # Errors
+    /// What befell the sysctl.
+    fn set_arp_ignore(&self, interface: &str, value: u8) -> io::Result<()>;
 }
 
 /// The host's kernel, in the network namespace of the thread that opened it.
@@ -134,6 +153,27 @@ impl Host for Kernel {
             .collect())
     }
 
+    fn routes(&mut self) -> Result<Vec<Route>, netlink::Error> {
+        // A connection of its own: the requests of the others aren't written for strict checks.
+        let mut connection = Connection::open(Family::Route)?;
+        connection.filter_dumps();
+        let mut routes = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            match connection.dump(libc::RTM_GETROUTE, 0, &route::request(family)) {
+                Ok(replies) => {
+                    let ours = replies
+                        .iter()
+                        .filter_map(|message| route::decode(message.kind, message.payload));
+                    routes.extend(ours);
+                }
+                // A kernel without IPv6 has no such table.
+                Err(netlink::Error::Kernel(_)) if family == libc::AF_INET6 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(routes)
+    }
+
     fn events(&mut self) -> Result<Vec<Event>, netlink::Error> {
         let replies = self.events.events()?;
         Ok(replies
@@ -158,4 +198,19 @@ impl Host for Kernel {
         }
         Ok(())
     }
+
+    fn arp_ignore(&self, interface: &str) -> io::Result<u8> {
+        let text = fs::read_to_string(arp_ignore_path(interface))?;
+        text.trim()
+            .parse()
+            .map_err(|_| io::ErrorKind::InvalidData.into())
+    }
+
+    fn set_arp_ignore(&self, interface: &str, value: u8) -> io::Result<()> {
+        fs::write(arp_ignore_path(interface), value.to_string())
+    }
+}
+
+fn arp_ignore_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/arp_ignore")
 }

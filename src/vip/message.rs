@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use ipvs::netlink::{Attribute, Attributes, Writer, flags};
 use serde::{Deserialize, Serialize};
 
+use super::route::Route;
 use super::table::{Event, Found, Link, MARK};
 
 /// Something to do to one address.
@@ -27,6 +28,10 @@ pub enum Change {
         /// Address and prefix length, which must both match.
         address: IpNet,
     },
+    /// Has the packets to an address delivered whether it is there or not.
+    Deliver(Route),
+    /// Ends that.
+    EndDelivery(Route),
 }
 
 impl Change {
@@ -36,10 +41,13 @@ impl Change {
         match self {
             Self::Add { .. } => (libc::RTM_NEWADDR, flags::CREATE | flags::EXCL),
             Self::Remove { .. } => (libc::RTM_DELADDR, 0),
+            Self::Deliver(_) => (libc::RTM_NEWROUTE, flags::CREATE | flags::EXCL),
+            Self::EndDelivery(_) => (libc::RTM_DELROUTE, 0),
         }
     }
 
-    /// Writes the message behind the netlink header: `struct ifaddrmsg` and its attributes.
+    /// Writes the message behind the netlink header: for an address `struct ifaddrmsg` and its
+    /// attributes.
     ///
     /// The prefix length means what it means for any address: a primary brings the route to its
     /// network, a /32 or /128 brings none, and the kernel shares the route with other addresses of
@@ -51,7 +59,10 @@ impl Change {
     /// that will leave it for its own connections (RFC 6724 rule 3); connections to the address,
     /// and sockets bound to it, don't care. IPv4 knows neither.
     pub fn write(&self, message: &mut Writer<'_>) {
-        let (Self::Add { index, address, .. } | Self::Remove { index, address }) = self;
+        let (index, address) = match self {
+            Self::Add { index, address, .. } | Self::Remove { index, address } => (index, address),
+            Self::Deliver(route) | Self::EndDelivery(route) => return route.write(message),
+        };
         let family = match address {
             IpNet::V4(_) => libc::AF_INET,
             IpNet::V6(_) => libc::AF_INET6,
@@ -154,7 +165,7 @@ fn decode_address(body: &[u8]) -> Option<Found> {
     })
 }
 
-fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
+pub(super) fn ip(attribute: Attribute<'_>) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(attribute.payload) {
         return Some(Ipv4Addr::from(octets).into());
     }
@@ -166,7 +177,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 

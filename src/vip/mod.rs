@@ -4,11 +4,15 @@
 //! owns it can send heartbeats in between. Nothing in it waits: the kernel carries out netlink
 //! requests while they are sent, and frames that a card has no room for leave in a later turn.
 //!
+//! A VIP that is made [quiet](Vips::quiet) keeps receiving while the director that follows announces
+//! it: its address is replaced by a local route, which neither ARP nor neighbour discovery answers
+//! for.
+//!
 //! An address of the configuration belongs to us wherever it came from. One that is there when it
 //! is to be put is adopted, and when its group leaves, or at a start that doesn't own the group, it
 //! is removed, be it left by an earlier run, by another daemon or by hand: two hosts that hold one
-//! address are worse than none. Beyond the configuration we touch only addresses that carry our
-//! mark ([`table::MARK`]), which a run with another configuration left. One daemon per network
+//! address are worse than none. Beyond the configuration we touch only addresses and routes that
+//! carry our mark ([`table::MARK`]), which a run with another configuration left. One daemon per network
 //! namespace is assumed.
 
 pub mod announcer;
@@ -19,6 +23,7 @@ pub mod host;
 pub mod message;
 mod packet;
 mod problem;
+pub mod route;
 pub mod table;
 mod vips;
 

@@ -14,6 +14,10 @@ pub enum Action {
     Add,
     /// Removed from it.
     Remove,
+    /// Replaced by a route, so that nobody answers for it.
+    Quiet,
+    /// Freed of that route.
+    Wake,
 }
 
 /// Why an address could not be put on an interface, or be removed from it.
@@ -71,6 +75,8 @@ fn verb(action: Action) -> &'static str {
     match action {
         Action::Add => "add",
         Action::Remove => "remove",
+        Action::Quiet => "quiet",
+        Action::Wake => "end the quiet of",
     }
 }
 
@@ -78,6 +84,7 @@ fn on(place: &Place, action: Action) -> String {
     let preposition = match action {
         Action::Add => "to",
         Action::Remove => "from",
+        Action::Quiet | Action::Wake => "on",
     };
     format!("{} {preposition} {}", place.address, place.interface)
 }

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod fake;
+mod quiet;
 mod turn;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -19,6 +20,7 @@ use super::problem::Problem;
 use super::table::{Found, Link, MARK, Table};
 use crate::clock::Time;
 use crate::config::model::Vip;
+use quiet::Routes;
 
 /// Most places that one turn works on.
 pub const CHUNK: usize = 32;
@@ -41,6 +43,8 @@ pub enum Output {
     },
     /// A place that was to be emptied is empty.
     Taken(Place),
+    /// A VIP that was to be quiet is: its packets are delivered, and nobody answers for it.
+    Quieted(Vip),
     /// A wanted VIP has been removed by somebody else, or its interface is gone; it is put back as
     /// soon as can be.
     Lost(Vip),
@@ -72,7 +76,7 @@ pub struct Counts {
 
 /// The VIPs of this director. See the [module](super).
 ///
-/// [`put`](Self::put), [`take`](Self::take) and the like only note what is wanted;
+/// [`put`](Self::put), [`quiet`](Self::quiet), [`take`](Self::take) and the like only note what is wanted;
 /// [`handle_timeout`](Self::handle_timeout) does a bounded part of it per call, and
 /// [`poll_timeout`](Self::poll_timeout) is past while more is left.
 pub struct Vips<H = Kernel> {
@@ -82,6 +86,10 @@ pub struct Vips<H = Kernel> {
     duties: Duties,
     announcer: Announcer,
     carriers: Carriers,
+    /// The routes of quiet VIPs that the kernel has.
+    routes: Routes,
+    /// A change of them may have been carried out or not.
+    routes_uncertain: bool,
     /// When the kernel's state must be read afresh.
     resync: Option<Time>,
     outputs: VecDeque<Output>,
@@ -124,6 +132,7 @@ impl<H: Host> Vips<H> {
         for event in host.list()? {
             table.handle(event);
         }
+        let routes = quiet::by_place(host.routes()?, &table);
         let mut new = Self {
             host,
             table,
@@ -131,6 +140,8 @@ impl<H: Host> Vips<H> {
             duties: Duties::default(),
             announcer: Announcer::default(),
             carriers: Carriers::default(),
+            routes,
+            routes_uncertain: false,
             resync: None,
             outputs: VecDeque::new(),
             counts: Counts::default(),
@@ -147,8 +158,8 @@ impl<H: Host> Vips<H> {
             .duties
             .iter()
             .filter_map(|(_, duty)| match &duty.goal {
-                Goal::Present(vip) if !vips.contains(vip) => Some(vip.clone()),
-                Goal::Present(_) | Goal::Absent => None,
+                Goal::Present(vip) | Goal::Quiet(vip) if !vips.contains(vip) => Some(vip.clone()),
+                Goal::Present(_) | Goal::Quiet(_) | Goal::Absent => None,
             })
             .collect();
         self.take(&gone, now);
@@ -178,12 +189,14 @@ impl<H: Host> Vips<H> {
             .collect()
     }
 
-    /// Clears up what an earlier run left, as a start must: every address of ours that is not in
-    /// `keep` is removed. Those in it stay as they are, neither wanted nor announced, until
+    /// Clears up what an earlier run left, as a start must: every address and route of ours that is
+    /// not in `keep` is removed, and an `arp_ignore` that was raised for it is restored. Those in it stay as they are, neither wanted nor announced, until
     /// [`put`](Self::put) or [`take`](Self::take) decides about them.
     pub fn remove_stale(&mut self, keep: &BTreeSet<Vip>, now: Time) {
         let kept: BTreeSet<Place> = keep.iter().map(Place::of).collect();
-        for place in self.found() {
+        let mut places = self.found();
+        places.extend(self.routes.keys().cloned());
+        for place in places {
             if !kept.contains(&place) {
                 warn!(address = %place.address, interface = place.interface, "removing an address left behind");
                 self.duties.set(place, Goal::Absent, now);
@@ -195,6 +208,19 @@ impl<H: Host> Vips<H> {
     pub fn put(&mut self, vips: &[Vip], now: Time) {
         for vip in vips {
             self.put_one(vip, now);
+        }
+    }
+
+    /// Wants VIPs to receive packets still, while neither ARP nor neighbour discovery is answered for
+    /// them, and stops announcing them at once. No packet is dropped in between.
+    ///
+    /// While an IPv4 VIP of an interface is quiet, `arp_ignore` of that interface is at least 1: ARP
+    /// is answered there for addresses of that interface only.
+    pub fn quiet(&mut self, vips: &[Vip], now: Time) {
+        for vip in vips {
+            self.announcer.withdraw(vip);
+            self.duties
+                .set(Place::of(vip), Goal::Quiet(vip.clone()), now);
         }
     }
 
@@ -220,6 +246,14 @@ impl<H: Host> Vips<H> {
     pub fn is_present(&self, vip: &Vip) -> bool {
         self.duties.get(&Place::of(vip)).is_some_and(|duty| {
             duty.is_fulfilled() && matches!(&duty.goal, Goal::Present(wanted) if wanted == vip)
+        })
+    }
+
+    /// Whether a VIP is wanted quiet and is so.
+    #[must_use]
+    pub fn is_quiet(&self, vip: &Vip) -> bool {
+        self.duties.get(&Place::of(vip)).is_some_and(|duty| {
+            duty.is_fulfilled() && matches!(&duty.goal, Goal::Quiet(wanted) if wanted == vip)
         })
     }
 

@@ -1,10 +1,39 @@
 //! Addresses and their announcements on a real kernel.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use lab::{Family, Farm, Mode, kernel_test, until};
+use caribe::clock;
+use caribe::config::model::Vip;
+use caribe::vip::Vips;
+use lab::{Family, Farm, Host, Mode, kernel_test, until};
 
 const SOON: Duration = Duration::from_secs(15);
+
+fn vips() -> [Vip; 2] {
+    ["192.0.2.80/24", "2001:db8::80/64"].map(|address| Vip {
+        address: address.parse().expect("it is an address"),
+        interface: "eth0".to_owned(),
+        label: None,
+    })
+}
+
+/// Wants something of a host's VIPs and waits until it is so.
+fn settle(host: &Host, ours: &mut Vips, want: impl FnOnce(&mut Vips) + Send) {
+    host.inside(|| {
+        want(ours);
+        until("the VIPs are as wanted", SOON, || {
+            ours.handle_timeout(clock::now());
+            ours.is_settled()
+        });
+    });
+}
+
+fn answers(asker: &Host, address: &str) -> bool {
+    asker.sh("ip neigh flush all");
+    let reached = asker.exec(&["ping", "-c", "1", "-W", "2", address]);
+    reached.status.success()
+}
 
 kernel_test! {
     fn stale_vips_of_a_standby_are_removed_at_its_start(lab) {
@@ -45,6 +74,58 @@ kernel_test! {
         until("ha2 has them all", SOON, || count(&farm.ha2) == 1002);
         let log = farm.ha2.log();
         assert!(!log.contains("is silent"), "{log}");
+    }
+
+    fn a_quiet_vip_serves_on_and_nobody_answers_for_it(lab) {
+        let farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let (ha1, client) = (&farm.ha1.host, &farm.client);
+        ha1.sh("ip address add 2001:db8::11/64 dev eth0");
+        client.sh("ip address add 2001:db8::200/64 dev eth0");
+        ha1.sh("ipvsadm -A -t 192.0.2.80:80 -s rr");
+        for server in &farm.servers {
+            ha1.sh(&format!("ipvsadm -a -t 192.0.2.80:80 -r {}:80 -g", server.address));
+        }
+        let configured: BTreeSet<Vip> = vips().into();
+        let open = || {
+            ha1.inside(|| Vips::open(&configured, &BTreeSet::new(), clock::now()))
+                .expect("the host's addresses can be read")
+        };
+        let mut ours = open();
+        settle(ha1, &mut ours, |ours| ours.put(&vips(), clock::now()));
+        assert!(answers(client, "192.0.2.80") && answers(client, "2001:db8::80"));
+
+        // A client that has not heard of the new owner.
+        let mac = ha1.sh("cat /sys/class/net/eth0/address");
+        client.sh(&format!("ip neigh replace 192.0.2.80 lladdr {} dev eth0 nud permanent", mac.trim()));
+        let load = client.load(farm.vip);
+        until("the client is served", SOON, || load.report().servers.len() == 3);
+        settle(ha1, &mut ours, |ours| ours.quiet(&vips(), clock::now()));
+        let from = Instant::now();
+        assert!(!ha1.has_address(farm.vip.ip()));
+        until("the client is served on", SOON, || load.since(from).servers.len() == 3);
+        let report = load.report();
+        assert_eq!(report.lost, 0, "{report:?}");
+        drop(load);
+        client.sh("ip neigh del 192.0.2.80 dev eth0");
+        assert!(!answers(client, "192.0.2.80") && !answers(client, "2001:db8::80"));
+        assert!(answers(client, "192.0.2.11"), "for its own address it does");
+
+        settle(ha1, &mut ours, |ours| ours.put(&vips(), clock::now()));
+        assert!(answers(client, "192.0.2.80") && answers(client, "2001:db8::80"));
+        let arp_ignore = "cat /proc/sys/net/ipv4/conf/eth0/arp_ignore";
+        let routes = "ip route show table local proto 202; ip -6 route show table local proto 202";
+        assert_eq!(ha1.sh(arp_ignore).trim(), "0");
+        assert_eq!(ha1.sh(routes), "");
+
+        // What a crash leaves is cleared up by the next run.
+        settle(ha1, &mut ours, |ours| ours.quiet(&vips(), clock::now()));
+        assert_eq!(ha1.sh(arp_ignore).trim(), "1");
+        assert_eq!(ha1.sh(routes).lines().count(), 2);
+        drop(ours);
+        let mut ours = open();
+        settle(ha1, &mut ours, |ours| ours.remove_stale(&BTreeSet::new(), clock::now()));
+        assert_eq!(ha1.sh(arp_ignore).trim(), "0");
+        assert_eq!(ha1.sh(routes), "");
     }
 
     fn an_ipv6_vip_is_announced_with_the_override_flag(lab) {

@@ -44,6 +44,11 @@ impl Socket {
         Ok(socket)
     }
 
+    /// Kernels before 4.20 know no strict checking; what they list must be filtered.
+    pub(super) fn check_strictly(&self) {
+        let _ = self.inner.enable_strict_checking(true);
+    }
+
     pub(super) fn set_timeout(&self, timeout: Duration) -> Result<(), Error> {
         sockopt::set_socket_timeout(self, Timeout::Recv, Some(timeout)).map_err(|errno| {
             Error::Open {

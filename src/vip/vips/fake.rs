@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::super::host::Host;
 use super::super::message::Change;
 use super::super::packet::Envelope;
+use super::super::route::Route;
 use super::super::table::{Event, Found, Link, MARK};
 
 pub(super) const UP: u32 = 0x1_1043;
@@ -34,6 +35,12 @@ pub(super) struct World {
     pub(super) sent: Vec<Envelope>,
     /// How many changes each call asked for.
     pub(super) batches: Vec<usize>,
+    pub(super) routes: BTreeSet<Route>,
+    /// `arp_ignore` of the interfaces where it isn't 0, and whether it can be set.
+    pub(super) arp_ignore: RefCell<BTreeMap<String, u8>>,
+    pub(super) sysctls_read_only: bool,
+    /// Changes and sysctls in their order, in words.
+    pub(super) story: RefCell<Vec<String>>,
     pub(super) promoted: RefCell<BTreeSet<String>>,
     next_index: u32,
 }
@@ -57,6 +64,7 @@ impl World {
             return;
         };
         self.flush(link.index, |_| true);
+        self.arp_ignore.borrow_mut().remove(name);
         self.events.push_back(Event::LinkGone(link.index));
     }
 
@@ -92,6 +100,26 @@ impl World {
         if let Some(link) = self.links.get(name) {
             let _ = self.remove(link.index, address.parse().unwrap());
         }
+    }
+
+    /// Whether ARP or neighbour discovery is answered for an address.
+    pub(super) fn answers(&self, name: &str, address: &str) -> bool {
+        let address: IpAddr = address.parse().unwrap();
+        let there = self.links.get(name).is_some_and(|link| {
+            let mut addresses = self.addresses.keys();
+            addresses.any(|(index, net)| *index == link.index && net.addr() == address)
+        });
+        there || address.is_ipv4() && self.delivers(address) && self.arp_ignore_of(name) == 0
+    }
+
+    /// Whether packets to an address are delivered.
+    pub(super) fn delivers(&self, address: IpAddr) -> bool {
+        self.addresses.keys().any(|(_, net)| net.addr() == address)
+            || self.routes.iter().any(|route| route.address == address)
+    }
+
+    pub(super) fn arp_ignore_of(&self, name: &str) -> u8 {
+        self.arp_ignore.borrow().get(name).copied().unwrap_or(0)
     }
 
     /// The addresses of an interface, as text.
@@ -153,14 +181,33 @@ impl World {
     }
 
     fn change(&mut self, change: &Change) -> Result<(), Errno> {
-        let (Change::Add { index, address, .. } | Change::Remove { index, address }) = change;
-        if let Some(errno) = self.refuses.get(&address.addr()) {
+        let (word, ip) = match change {
+            Change::Add { address, .. } => ("add", address.addr()),
+            Change::Remove { address, .. } => ("remove", address.addr()),
+            Change::Deliver(route) => ("deliver", route.address),
+            Change::EndDelivery(route) => ("end delivery", route.address),
+        };
+        if let Some(errno) = self.refuses.get(&ip) {
             return Err(*errno);
         }
+        self.story.borrow_mut().push(format!("{word} {ip}"));
+        let delivered = self.delivers(ip);
         match change {
-            Change::Add { .. } => self.add(*index, *address, MARK),
-            Change::Remove { .. } => self.remove(*index, *address),
+            Change::Add { index, address, .. } => self.add(*index, *address, MARK),
+            Change::Remove { index, address } => self.remove(*index, *address),
+            Change::Deliver(route) => self
+                .routes
+                .insert(route.clone())
+                .then_some(())
+                .ok_or(Errno::EXIST),
+            Change::EndDelivery(route) => {
+                self.routes.remove(route).then_some(()).ok_or(Errno::SRCH)
+            }
+        }?;
+        if delivered && !self.delivers(ip) {
+            self.story.borrow_mut().push(format!("{ip} is dropped"));
         }
+        Ok(())
     }
 }
 
@@ -200,6 +247,14 @@ impl Host for Fake {
         Ok(links.chain(addresses).collect())
     }
 
+    fn routes(&mut self) -> Result<Vec<Route>, netlink::Error> {
+        let world = self.0.borrow();
+        if world.mute {
+            return Err(netlink::Error::Timeout);
+        }
+        Ok(world.routes.iter().cloned().collect())
+    }
+
     fn events(&mut self) -> Result<Vec<Event>, netlink::Error> {
         let mut world = self.0.borrow_mut();
         let events = world.events.drain(..).collect();
@@ -227,6 +282,22 @@ impl Host for Fake {
     fn promote_secondaries(&self, interface: &str) -> io::Result<()> {
         let world = self.0.borrow();
         world.promoted.borrow_mut().insert(interface.to_owned());
+        Ok(())
+    }
+
+    fn arp_ignore(&self, interface: &str) -> io::Result<u8> {
+        Ok(self.0.borrow().arp_ignore_of(interface))
+    }
+
+    fn set_arp_ignore(&self, interface: &str, value: u8) -> io::Result<()> {
+        let world = self.0.borrow();
+        if world.sysctls_read_only {
+            return Err(Errno::ROFS.into());
+        }
+        let told = format!("arp_ignore of {interface} is {value}");
+        world.story.borrow_mut().push(told);
+        let mut all = world.arp_ignore.borrow_mut();
+        all.insert(interface.to_owned(), value);
         Ok(())
     }
 }

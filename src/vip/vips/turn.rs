@@ -19,6 +19,16 @@ use super::{Output, Vips};
 use crate::clock::Time;
 use crate::config::model::Vip;
 
+/// What is left to do: a VIP that could not be made quiet keeps its address.
+fn without_failed(mut changes: Vec<Planned>, steps: &[Step]) -> Vec<Planned> {
+    changes.retain(|(_, number, _)| {
+        steps
+            .get(*number)
+            .is_none_or(|step| step.problem.is_none() || !matches!(step.goal, Goal::Quiet(_)))
+    });
+    changes
+}
+
 /// Whether removing an address may make the kernel promote others of its network, which costs it a
 /// new route for each of them; so their turn comes first, in case they leave too.
 fn may_have_secondaries(table: &Table, place: &Place) -> bool {
@@ -29,13 +39,28 @@ fn may_have_secondaries(table: &Table, place: &Place) -> bool {
 }
 
 /// A place that this turn works on.
-struct Step {
-    place: Place,
-    goal: Goal,
+pub(super) struct Step {
+    pub(super) place: Place,
+    pub(super) goal: Goal,
     /// The address was there before us.
     found: bool,
-    problem: Option<Problem>,
+    pub(super) problem: Option<Problem>,
 }
+
+/// The order of a turn's changes. Removals make room for the same address with another prefix
+/// length, secondaries before their primary; the route of a quiet VIP is there before its address
+/// leaves, and until it has come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Rank {
+    Deliver,
+    RemoveSecondary,
+    Remove,
+    Add,
+    EndDelivery,
+}
+
+/// A change with its rank and the number of the step that it is for.
+pub(super) type Planned = (Rank, usize, Change);
 
 impl<H: Host> Vips<H> {
     /// Takes one event over, and notes what it means for what is wanted.
@@ -70,6 +95,11 @@ impl<H: Host> Vips<H> {
                 return;
             }
         };
+        if let Err(error) = self.read_routes(now) {
+            warn!(%error, "routes cannot be read");
+            self.resync = Some(now + RETRY);
+            return;
+        }
         self.resync = None;
         self.counts.resyncs += 1;
         let (mut links, mut addresses) = (BTreeSet::new(), BTreeSet::new());
@@ -109,7 +139,7 @@ impl<H: Host> Vips<H> {
         let mut changes = Vec::new();
         let (table, portion) = (&self.table, self.portion());
         let due = self.duties.take_due(now, portion, |place, goal| {
-            *goal == Goal::Absent && may_have_secondaries(table, place)
+            !matches!(goal, Goal::Present(_)) && may_have_secondaries(table, place)
         });
         for (place, goal) in due {
             let number = steps.len();
@@ -121,14 +151,19 @@ impl<H: Host> Vips<H> {
                 problem,
             });
         }
-        // Removals make room for the same address with another prefix length, secondaries before
-        // their primary.
         changes.sort_by_key(|(rank, ..)| *rank);
+        let silent = self.silenced();
+        let later = changes.split_off(changes.partition_point(|(rank, ..)| *rank == Rank::Deliver));
         if !self.apply(&changes, &mut steps, now) {
             return;
         }
+        self.silence(&mut steps);
+        if !self.apply(&without_failed(later, &steps), &mut steps, now) {
+            return;
+        }
+        self.restore(&silent);
         for step in steps {
-            if certain || step.goal != Goal::Absent {
+            if certain || matches!(step.goal, Goal::Present(_)) {
                 self.conclude(step, now);
             }
         }
@@ -201,7 +236,8 @@ impl<H: Host> Vips<H> {
         for (place, duty) in self.duties.on(&link.name) {
             match &duty.goal {
                 Goal::Present(vip) if duty.is_fulfilled() => settled.push(vip.clone()),
-                Goal::Present(_) | Goal::Absent => waiting.push(place.clone()),
+                Goal::Quiet(_) if self.delivers(place, link.index) => {}
+                Goal::Present(_) | Goal::Quiet(_) | Goal::Absent => waiting.push(place.clone()),
             }
         }
         if heard_anew {
@@ -254,11 +290,15 @@ impl<H: Host> Vips<H> {
         place: &Place,
         goal: &Goal,
         number: usize,
-        changes: &mut Vec<(u8, usize, Change)>,
+        changes: &mut Vec<Planned>,
     ) -> (bool, Option<Problem>) {
         let there = self.table.at(&place.interface, place.address);
         let remove = |found: &Found| {
-            let rank = u8::from(found.flags & SECONDARY == 0);
+            let rank = if found.flags & SECONDARY == 0 {
+                Rank::Remove
+            } else {
+                Rank::RemoveSecondary
+            };
             let change = Change::Remove {
                 index: found.index,
                 address: found.address,
@@ -268,10 +308,17 @@ impl<H: Host> Vips<H> {
         let vip = match goal {
             Goal::Absent => {
                 changes.extend(there.map(remove));
+                changes.extend(self.wake(place, number));
+                return (false, None);
+            }
+            Goal::Quiet(_) => {
+                changes.extend(self.hush(place, number));
+                changes.extend(there.map(remove));
                 return (false, None);
             }
             Goal::Present(vip) => vip,
         };
+        changes.extend(self.wake(place, number));
         let Some(link) = self.table.link(&vip.interface) else {
             return (false, Some(Problem::NoInterface(place.clone())));
         };
@@ -292,12 +339,12 @@ impl<H: Host> Vips<H> {
             address: vip.address,
             label: vip.label.clone(),
         };
-        changes.push((2, number, add));
+        changes.push((Rank::Add, number, add));
         (false, None)
     }
 
     /// Has changes carried out, and tells the steps what befell them; false if nobody knows.
-    fn apply(&mut self, changes: &[(u8, usize, Change)], steps: &mut [Step], now: Time) -> bool {
+    fn apply(&mut self, changes: &[Planned], steps: &mut [Step], now: Time) -> bool {
         if changes.is_empty() {
             return true;
         }
@@ -307,6 +354,9 @@ impl<H: Host> Vips<H> {
             Err(error) => {
                 warn!(%error, "addresses cannot be changed");
                 self.resync.get_or_insert(now);
+                self.routes_uncertain |= list
+                    .iter()
+                    .any(|change| matches!(change, Change::Deliver(_) | Change::EndDelivery(_)));
                 return false;
             }
         };
@@ -357,6 +407,11 @@ impl<H: Host> Vips<H> {
                 let gone = [None, Some(Errno::ADDRNOTAVAIL), Some(Errno::NODEV)].contains(&errno);
                 (Action::Remove, gone.then_some(Event::AddressGone(found)))
             }
+            Change::Deliver(route) | Change::EndDelivery(route) => {
+                let deliver = matches!(change, Change::Deliver(_));
+                self.note_route(step, route, deliver, refusal);
+                return;
+            }
         };
         match (event, refusal) {
             (Some(event), _) => self.table.handle(event),
@@ -385,6 +440,11 @@ impl<H: Host> Vips<H> {
                     vip,
                     found: step.found,
                 });
+            }
+            Goal::Quiet(vip) => {
+                self.duties.fulfil(&step.place);
+                debug!(address = %vip.address, interface = vip.interface, "address quiet");
+                self.outputs.push_back(Output::Quieted(vip));
             }
             Goal::Absent => {
                 self.duties.end(&step.place);
