@@ -2,6 +2,7 @@
 
 mod directors;
 mod groups;
+mod ipvs;
 mod servers;
 mod services;
 
@@ -27,6 +28,10 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
     let groups = groups::groups(&file.groups, &file.directors, faults);
     vips.refuse_as_heartbeat_paths(&file.directors, faults);
     let virtuals = services::virtuals(&file.virtuals, &file.groups, &vips, faults);
+    let ipvs = ipvs::ipvs(&file.ipvs, faults);
+    if let Some(virtuals) = &virtuals {
+        ipvs::refuse_mixed_families(&file.ipvs, &file.virtuals, virtuals, faults);
+    }
     let control = control(&file.control, faults);
 
     let mut config = Config {
@@ -35,6 +40,7 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
         directors: directors?,
         groups: groups?,
         virtuals: virtuals?,
+        ipvs: ipvs?,
         control: control?,
         digest: Digest::default(),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub groups: BTreeMap<String, Group>,
     /// The virtual services, by name.
     pub virtuals: BTreeMap<String, Virtual>,
+    /// What the kernel's IPVS is told beside its table.
+    pub ipvs: Ipvs,
     /// Where the API listens.
     pub control: Control,
     /// What two directors compare to know that they run the same settings.
@@ -206,6 +209,33 @@ pub struct Server {
     pub forward: Option<Forwarding>,
     /// Overrides the virtual's.
     pub probe: Option<ProbeSpec>,
+}
+
+/// `[ipvs]`
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Ipvs {
+    /// How the directors tell each other of their connections; `None`: not at all.
+    pub sync: Option<Sync>,
+    /// Settings below `net.ipv4.vs`, by the kernel's names, each written as the kernel reads it.
+    /// Those of a configuration with `sync` include the defaults that go with it.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// `[ipvs.sync]`
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Sync {
+    /// The interface that connections are told on, on every director.
+    pub interface: String,
+    /// Tells clusters apart; 0 takes in what comes with any id.
+    pub id: u8,
+    /// The multicast group.
+    pub group: IpAddr,
+    /// UDP port.
+    pub port: NonZero<u16>,
+    /// How many routers a message may pass, plus one.
+    pub ttl: NonZero<u8>,
+    /// Longest message in bytes; `None` leaves it to the kernel.
+    pub maxlen: Option<NonZero<u16>>,
 }
 
 /// `[control]`

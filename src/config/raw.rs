@@ -1,5 +1,6 @@
 //! The configuration as it is written: every value of the right kind, each with its place.
 
+mod ipvs;
 mod probe;
 mod reader;
 mod text;
@@ -8,11 +9,12 @@ mod value;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ::ipvs::{Forwarding, Protocol};
 use ipnet::IpNet;
-use ipvs::{Forwarding, Protocol};
 use probes::ProbeSpec;
 use toml::de::DeTable;
 
+pub(super) use self::ipvs::{Ipvs, Sync, Sysctls};
 use reader::Table;
 pub(super) use reader::{At, Field};
 pub(super) use text::quote;
@@ -29,6 +31,7 @@ pub(super) struct File {
     pub(super) directors: Field<Vec<Director>>,
     pub(super) groups: Field<Vec<Group>>,
     pub(super) virtuals: Field<Vec<Virtual>>,
+    pub(super) ipvs: Ipvs,
     pub(super) control: Control,
 }
 
@@ -121,6 +124,7 @@ pub(super) fn read(document: &DeTable<'_>, faults: &mut Faults) -> File {
         directors: many(&root, &schema::ROOT_DIRECTOR, faults, director),
         groups: many(&root, &schema::ROOT_GROUP, faults, group),
         virtuals: many(&root, &schema::ROOT_VIRTUAL, faults, virtual_service),
+        ipvs: one(&root, &schema::ROOT_IPVS, faults, ipvs::read),
         control: one(&root, &schema::ROOT_CONTROL, faults, control),
     }
 }

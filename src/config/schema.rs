@@ -43,6 +43,8 @@ pub(super) enum Kind {
     Duration(Duration, Duration),
     /// An IP address.
     Address,
+    /// An IP multicast address.
+    Multicast,
     /// An IP address with its prefix length.
     Network,
     /// An IP address, with or without a port.
@@ -136,6 +138,7 @@ impl Kind {
                 duration::show(*max)
             ),
             Self::Address => "an IP address".to_owned(),
+            Self::Multicast => "an IP multicast address".to_owned(),
             Self::Network => "an IP address with its prefix length".to_owned(),
             Self::AddressPort => "an IP address with or without a port".to_owned(),
             Self::Interface => "the name of a network interface".to_owned(),
@@ -154,6 +157,7 @@ impl Kind {
         match self {
             Self::Duration(..) => Some("\"200ms\", \"6s\", \"5m\", \"1h\" or seconds as a number"),
             Self::Address => Some("\"192.0.2.80\" or \"2001:db8::80\""),
+            Self::Multicast => Some("\"224.0.0.81\" or \"ff02::81\""),
             Self::Network => Some("\"192.0.2.80/24\" or \"2001:db8::80/64\""),
             Self::AddressPort => Some("\"192.0.2.99:80\" or \"[2001:db8::99]:80\""),
             Self::Status => Some("200, \"200-299\" or [200, \"300-399\"]"),
@@ -182,9 +186,11 @@ const fn secs(secs: u64) -> Duration {
 const HOUR: Duration = secs(3600);
 
 pub(super) mod cluster;
+pub(super) mod ipvs;
 pub(super) mod service;
 
 use cluster::{CLUSTER, CONTROL, DIRECTOR, GROUP, HEARTBEAT};
+use ipvs::IPVS;
 use service::VIRTUAL;
 
 /// Every section, in the order of the manual.
@@ -199,6 +205,9 @@ pub(super) const SECTIONS: &[&Section] = &[
     &VIRTUAL,
     &service::SERVER,
     &service::PROBE,
+    &IPVS,
+    &ipvs::SYNC,
+    &ipvs::SYSCTL,
     &CONTROL,
 ];
 
@@ -212,6 +221,7 @@ pub(super) const ROOT: Section = Section {
         &ROOT_DIRECTOR,
         &ROOT_GROUP,
         &ROOT_VIRTUAL,
+        &ROOT_IPVS,
         &ROOT_CONTROL,
     ],
     later: &["reachability", "failover"],
@@ -249,6 +259,13 @@ pub(super) const ROOT_VIRTUAL: Key = Key {
     name: "virtual",
     kind: Kind::Tables(&VIRTUAL),
     otherwise: Otherwise::Is("no virtual service"),
+    doc: "",
+};
+
+pub(super) const ROOT_IPVS: Key = Key {
+    name: "ipvs",
+    kind: Kind::Table(&IPVS),
+    otherwise: Otherwise::Is("the kernel's IPVS is set up as the host has it"),
     doc: "",
 };
 

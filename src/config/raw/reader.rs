@@ -8,7 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::text::{
-    quote, read_address, read_address_port, read_interface, read_name, read_network, read_path,
+    quote, read_address, read_address_port, read_interface, read_multicast, read_name,
+    read_network, read_path,
 };
 use super::value::{checked, duration_of, integer_of, text_of, type_of, wrong_type};
 use crate::config::diagnostic::{Fault, Faults, Span};
@@ -174,6 +175,10 @@ impl<'t> Table<'t> {
 
     pub(super) fn address(&self, key: &Key, faults: &mut Faults) -> Field<IpAddr> {
         self.read(key, faults, read_address)
+    }
+
+    pub(super) fn multicast(&self, key: &Key, faults: &mut Faults) -> Field<IpAddr> {
+        self.read(key, faults, read_multicast)
     }
 
     pub(super) fn network(&self, key: &Key, faults: &mut Faults) -> Field<IpNet> {

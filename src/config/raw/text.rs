@@ -130,6 +130,19 @@ pub(super) fn read_address(text: &At<String>) -> Result<IpAddr, Fault> {
     })
 }
 
+/// A group to multicast to: the kernel refuses any other for connection sync
+/// (`ip_vs_genl_new_daemon`, net/netfilter/ipvs/ip_vs_ctl.c).
+pub(super) fn read_multicast(text: &At<String>) -> Result<IpAddr, Fault> {
+    match text.value.parse::<IpAddr>() {
+        Ok(address) if address.is_multicast() => Ok(address),
+        Ok(_) | Err(_) => Err(Fault::new(
+            &text.span,
+            format!("{} is no multicast address", quote(&text.value)),
+        )
+        .label("expected one such as 224.0.0.81 or ff02::81")),
+    }
+}
+
 pub(super) fn read_network(text: &At<String>) -> Result<IpNet, Fault> {
     let network: IpNet = match text.value.parse() {
         Ok(network) => network,
