@@ -101,6 +101,7 @@ fn snapshot() -> Snapshot {
         }],
         groups: Vec::new(),
         services: Vec::new(),
+        sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),
     }

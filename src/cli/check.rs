@@ -1,6 +1,7 @@
 //! `caribe check`: whether a configuration holds, and whether this host can run it.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
@@ -14,6 +15,7 @@ use super::format::Style;
 use super::output::{print, print_error, print_report, wants_colour};
 use crate::config::model::HeartbeatPath;
 use crate::config::{self, Config, HostFacts, Loaded, Report};
+use crate::lvs;
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
     let host = match &args.node {
@@ -121,23 +123,33 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
             ));
         }
     }
+    if let Some(sync) = &loaded.config.ipvs.sync
+        && is_missing(&sync.interface)
+    {
+        let name = &sync.interface;
+        warnings.push(format!("sync: this host has no interface {name}"));
+    }
+    let setting = |path: &str| fs::read_to_string(Path::new("/proc/sys").join(path)).ok();
+    warnings.extend(lvs::missing_for_nat(&loaded.config, setting));
     if !Path::new("/proc/net/ip_vs").exists() {
         warnings.push("the kernel has no IPVS now: try `modprobe ip_vs`".to_owned());
     }
     warnings
 }
 
+fn is_missing(interface: &str) -> bool {
+    let any = socket(AddressFamily::INET, SocketType::DGRAM, None);
+    any.is_ok_and(|any| netdevice::name_to_index(&any, interface) == Err(rustix::io::Errno::NODEV))
+}
+
 fn missing_interfaces(config: &Config) -> Vec<String> {
-    let Ok(any) = socket(AddressFamily::INET, SocketType::DGRAM, None) else {
-        return Vec::new();
-    };
     let mut warnings = Vec::new();
     for group in config.groups.values() {
         let of_vips = group.vips.iter().map(|vip| vip.interface.as_str());
         let monitored = group.monitor_links.iter().map(String::as_str);
         let names: BTreeSet<&str> = of_vips.chain(monitored).collect();
         for name in names {
-            if netdevice::name_to_index(&any, name) == Err(rustix::io::Errno::NODEV) {
+            if is_missing(name) {
                 warnings.push(format!(
                     "group {}: this host has no interface {name}",
                     group.name

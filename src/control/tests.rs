@@ -39,6 +39,7 @@ fn snapshot() -> Snapshot {
             vips: Vec::new(),
         }],
         services: Vec::new(),
+        sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),
     }

@@ -60,6 +60,8 @@ pub(super) struct Found<K> {
     pub(super) adopted: Table,
     /// What of it is ours.
     pub(super) owned: Owned,
+    /// What is to be undone of what is beside the table.
+    pub(super) note: lvs::sync::NoteFile,
 }
 
 /// What has to be done before the core waits again.
@@ -84,12 +86,14 @@ impl Core {
             kernel,
             adopted,
             owned,
+            note,
         } = found;
         let mut verdicts = Verdicts::default();
         verdicts.handle_subscriptions(Subscriptions::new(config.virtuals.values()), started);
         let first = Wanted {
             generation: 1,
             table: table(&config, &verdicts, &adopted),
+            sync: lvs::sync::desired(&config),
         };
         let (wanted, wanted_receiver) = watch::channel(Arc::new(first));
         let (table_sender, table_reports) = watch::channel(Arc::default());
@@ -97,6 +101,7 @@ impl Core {
             runtime.clone(),
             kernel,
             owned,
+            note,
             wanted_receiver,
             table_sender,
         )?;
@@ -181,7 +186,8 @@ impl Core {
                 }
             }
             if std::mem::take(&mut due.table) {
-                self.want(table(&self.config, &self.verdicts, &self.adopted));
+                let table = table(&self.config, &self.verdicts, &self.adopted);
+                self.want(table, lvs::sync::desired(&self.config));
             }
             self.tell_ready();
         }
@@ -206,10 +212,13 @@ impl Core {
         self.verdicts.handle_verdict(verdict)
     }
 
-    fn want(&self, table: Table) {
+    fn want(&self, table: Table, sync: lvs::sync::Desired) {
         self.wanted.send_modify(|wanted| {
-            let generation = wanted.generation + 1;
-            *wanted = Arc::new(Wanted { generation, table });
+            *wanted = Arc::new(Wanted {
+                generation: wanted.generation + 1,
+                table,
+                sync,
+            });
         });
     }
 
@@ -276,7 +285,7 @@ impl Core {
             tracing::error!("the heartbeat thread takes no command");
             well = false;
         }
-        self.want(Table::new());
+        self.want(Table::new(), lvs::sync::Desired::default());
         let generation = self.wanted.borrow().generation;
         let removed = timeout(
             STOP,

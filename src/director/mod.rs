@@ -27,7 +27,9 @@ mod sockets;
 mod takeovers;
 mod view;
 
+use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use ipvs::Kernel;
@@ -41,7 +43,7 @@ pub use sockets::OpenError as SocketError;
 use crate::clock;
 use crate::cluster::{Codec, Keys, Limit, Machine, Settings};
 use crate::config::{KeyRing, Loaded};
-use crate::lvs::Owned;
+use crate::lvs::{self, Owned};
 use crate::vip::{self, Vips};
 
 use self::core::{Core, Found};
@@ -117,6 +119,12 @@ impl Director {
             tracing::error!(%error, "starting as if none were");
             Owned::nothing(owned)
         });
+        let note = config.control.socket.with_file_name("sync.json");
+        let note = lvs::sync::NoteFile::load(note);
+        let setting = |path: &str| fs::read_to_string(Path::new("/proc/sys").join(path)).ok();
+        for missing in lvs::missing_for_nat(config, setting) {
+            tracing::warn!(missing, "this host does not forward as a service needs it");
+        }
         let sockets = Sockets::open(config, &loaded.node)?;
         let now = clock::now();
         let vips = config
@@ -152,6 +160,7 @@ impl Director {
                 kernel,
                 adopted,
                 owned,
+                note,
             },
             pulse,
             reports,

@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub groups: Vec<GroupStatus>,
     /// Every virtual service, by name.
     pub services: Vec<ServiceStatus>,
+    /// Connection sync and settings of the kernel's IPVS; `None` when neither is configured.
+    pub sync: Option<SyncStatus>,
     /// The last 16 takeovers by this director, the newest last; a handover to it is one too.
     pub takeovers: Vec<Takeover>,
     /// What has been dropped and repaired since the start.
@@ -210,6 +212,25 @@ pub enum Health {
     Unchecked,
 }
 
+/// What the kernel's IPVS was told beside its table.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SyncStatus {
+    /// Where connections are told and heard of; `None` when only settings are configured.
+    pub interface: Option<String>,
+    /// What tells clusters apart on it.
+    pub id: u8,
+    /// Whether this director tells of its connections.
+    pub sending: bool,
+    /// Whether it takes in those of others.
+    pub receiving: bool,
+    /// The configured settings below `net.ipv4.vs`, as the kernel has them.
+    pub sysctls: std::collections::BTreeMap<String, String>,
+    /// Configured settings that the kernel does not have.
+    pub lacking: Vec<String>,
+    /// What prevents that all is as configured.
+    pub problems: Vec<String>,
+}
+
 /// What has been dropped and repaired since the start.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Counters {
@@ -223,7 +244,8 @@ pub struct Counters {
     pub late: u64,
     /// Takeovers by this director.
     pub takeovers: u64,
-    /// Differences of the kernel's IPVS table that were not ours and have been mended.
+    /// Differences of the kernel's IPVS, its table and its connection sync, that were not ours and
+    /// have been mended.
     pub drift_repaired: u64,
     /// VIPs that somebody removed and that have been put back.
     pub vips_restored: u64,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use ipvs::{DestinationKey, ListedDestination, ServiceKey};
+use ipvs::{DestinationKey, ListedDestination, ServiceKey, SyncRole};
 
 use super::pulse;
 use super::snapshot::{
     Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus,
-    ServiceStatus, Snapshot,
+    ServiceStatus, Snapshot, SyncStatus,
 };
 use crate::clock::Time;
 use crate::cluster;
@@ -59,6 +59,7 @@ impl View<'_> {
             services: services
                 .map(|service| self.service(service, &listed, now))
                 .collect(),
+            sync: self.sync(),
             takeovers: self
                 .pulse
                 .map(|pulse| pulse.takeovers.at(now))
@@ -229,6 +230,25 @@ impl View<'_> {
         }
     }
 
+    fn sync(&self) -> Option<SyncStatus> {
+        let configured = &self.config.ipvs;
+        if configured.sync.is_none() && configured.sysctls.is_empty() {
+            return None;
+        }
+        let report = &self.table.sync;
+        let runs = |role| report.daemons.iter().any(|daemon| daemon.role == role);
+        let sync = configured.sync.as_ref();
+        Some(SyncStatus {
+            interface: sync.map(|sync| sync.interface.clone()),
+            id: sync.map_or(0, |sync| sync.id),
+            sending: runs(SyncRole::Sender),
+            receiving: runs(SyncRole::Receiver),
+            sysctls: report.sysctls.clone(),
+            lacking: report.lacking.iter().cloned().collect(),
+            problems: report.problems.clone(),
+        })
+    }
+
     fn counters(&self) -> Counters {
         let Some(pulse) = self.pulse else {
             return Counters::default();
@@ -244,7 +264,7 @@ impl View<'_> {
                 .collect(),
             late: counted.late,
             takeovers: counted.takeovers,
-            drift_repaired: self.table.drift,
+            drift_repaired: self.table.drift + self.table.sync.drift,
             vips_restored: pulse.lost,
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Owned;
+use super::sync::{self, Host};
 
 /// Between two readings of a table that nothing is to change in.
 const AUDIT: Duration = Duration::from_secs(2);
@@ -25,6 +26,8 @@ pub struct Wanted {
     pub generation: u64,
     /// The services that shall be ours, as they shall be.
     pub table: Table,
+    /// The daemons and settings that shall be beside it.
+    pub sync: sync::Desired,
 }
 
 /// What became of it.
@@ -38,7 +41,9 @@ pub struct Report {
     pub refusals: Vec<(ServiceKey, String)>,
     /// What prevents any work on the table.
     pub error: Option<String>,
-    /// Changes of others that have been undone since the start.
+    /// What became of connection sync and settings.
+    pub sync: sync::Report,
+    /// Changes of others to the table that have been undone since the start.
     pub drift: u64,
 }
 
@@ -58,10 +63,11 @@ impl Keeper {
         runtime: Handle,
         kernel: K,
         owned: Owned,
+        note: sync::NoteFile,
         mut wanted: watch::Receiver<Arc<Wanted>>,
         reports: watch::Sender<Arc<Report>>,
     ) -> io::Result<Self> {
-        let mut work = Work::new(kernel, owned);
+        let mut work = Work::new(kernel, owned, sync::Work::new(sync::System, note));
         let thread = std::thread::Builder::new()
             .name("ipvs".to_owned())
             .spawn(move || {
@@ -89,19 +95,21 @@ impl Keeper {
 }
 
 /// What the thread knows from one round to the next.
-struct Work<K> {
+struct Work<K, H> {
     kernel: K,
     owned: Owned,
+    sync: sync::Work<H>,
     /// The newest generation that is wholly in the kernel.
     settled: Option<u64>,
     report: Report,
 }
 
-impl<K: Kernel> Work<K> {
-    fn new(kernel: K, owned: Owned) -> Self {
+impl<K: Kernel, H: Host> Work<K, H> {
+    fn new(kernel: K, owned: Owned, sync: sync::Work<H>) -> Self {
         Self {
             kernel,
             owned,
+            sync,
             settled: None,
             report: Report::default(),
         }
@@ -109,7 +117,16 @@ impl<K: Kernel> Work<K> {
 
     /// Compares, changes what differs, and tells how it went.
     fn round(&mut self, wanted: &Wanted) -> Report {
+        // A table that is torn down tells nobody of its connections; one that is built up takes
+        // in those of others when their servers are there.
+        let ends = wanted.sync.daemons.is_empty();
+        if ends {
+            self.sync_round(wanted);
+        }
         let outcome = self.try_round(wanted);
+        if !ends {
+            self.sync_round(wanted);
+        }
         let error = outcome.err().map(|error| error.to_string());
         if error != self.report.error {
             match &error {
@@ -119,6 +136,11 @@ impl<K: Kernel> Work<K> {
         }
         self.report.error = error;
         self.report.clone()
+    }
+
+    fn sync_round(&mut self, wanted: &Wanted) {
+        let report = self.sync.round(&mut self.kernel, &wanted.sync);
+        self.report.sync = report.clone();
     }
 
     fn try_round(&mut self, wanted: &Wanted) -> Result<(), ipvs::Error> {

@@ -6,6 +6,7 @@ mod adoption;
 mod failover;
 mod host;
 mod servers;
+mod sync;
 mod table;
 mod trust;
 mod vips;

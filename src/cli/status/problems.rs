@@ -23,6 +23,7 @@ pub(super) enum Subject<'a> {
     Group(&'a str),
     Director(&'a str),
     Service(&'a str),
+    Sync,
 }
 
 /// One thing that is wrong, as a sentence.
@@ -50,6 +51,12 @@ pub(super) fn find(snapshot: &Snapshot) -> Vec<Problem<'_>> {
     for service in &snapshot.services {
         of_service(service, &mut problems);
     }
+    let of_sync = snapshot.sync.iter().flat_map(|sync| &sync.problems);
+    problems.extend(of_sync.map(|problem| Problem {
+        gravity: Gravity::Degraded,
+        subject: Subject::Sync,
+        text: format!("sync: {problem}"),
+    }));
     problems.sort_by_key(|problem| problem.gravity);
     problems
 }

@@ -9,7 +9,7 @@ use crate::cli::table::{Align, Cell, Table};
 use crate::director::Snapshot;
 use crate::director::snapshot::{
     DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus, ServiceStatus,
-    VipStatus,
+    SyncStatus, VipStatus,
 };
 use ipvs::Forwarding;
 
@@ -57,6 +57,9 @@ pub(super) fn render(snapshot: &Snapshot, only_problems: bool, screen: &Screen) 
     }
     if !services.is_empty() {
         sections.push(service_table(&services).render(screen));
+    }
+    if let Some(sync) = snapshot.sync.as_ref().filter(|_| shown(Subject::Sync)) {
+        sections.push(sync_line(sync, screen));
     }
     // The heading and the verdict belong together.
     let verdict = sections.remove(1);
@@ -175,6 +178,35 @@ fn path_cells(path: Option<&PathStatus>, local: bool) -> (Cell, Cell) {
         (Liveness::Unknown, _) => Cell::new("never", Style::Warning),
     };
     (path.address.to_string().into(), heard)
+}
+
+/// `sync: eth1 id 1, sending and receiving; expire_nodest_conn 1, sync_retries 1`
+fn sync_line(sync: &SyncStatus, screen: &Screen) -> String {
+    let does = match (sync.sending, sync.receiving) {
+        (true, true) => "sending and receiving",
+        (true, false) => "sending, NOT RECEIVING",
+        (false, true) => "receiving, NOT SENDING",
+        (false, false) => "NEITHER SENDING NOR RECEIVING",
+    };
+    let runs = sync.interface.as_ref();
+    let runs = runs.map(|interface| format!("sync: {interface} id {}, {does}", sync.id));
+    let there = sync
+        .sysctls
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"));
+    let lacking = sync.lacking.iter();
+    let lacking = lacking.map(|name| format!("{name} not in this kernel"));
+    let settings: Vec<String> = there.chain(lacking).collect();
+    let settings = (!settings.is_empty()).then(|| settings.join(", "));
+    let parts: Vec<String> = runs.into_iter().chain(settings).collect();
+    let text = harmless(&parts.join("; "));
+    let lines = wrap(&text, screen.size.map(|(columns, _)| columns)).join("\n");
+    let style = if sync.problems.is_empty() {
+        Style::Plain
+    } else {
+        Style::Warning
+    };
+    format!("{}\n", style.paint(&lines, screen.colour))
 }
 
 fn group_table(groups: &[&GroupStatus]) -> Table {

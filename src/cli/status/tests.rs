@@ -12,7 +12,7 @@ use crate::cli::format::width;
 use crate::director::Snapshot;
 use crate::director::snapshot::{
     Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus,
-    ServiceStatus, VipStatus,
+    ServiceStatus, SyncStatus, VipStatus,
 };
 use ipvs::{Forwarding, Protocol};
 
@@ -137,13 +137,28 @@ fn healthy() -> Snapshot {
             &[("192.0.2.80/24", "eth0"), ("10.0.1.1/24", "eth1")],
         )],
         services: vec![service("www", "192.0.2.80:80", farm())],
+        sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),
     }
 }
 
+fn sync() -> SyncStatus {
+    let set = [("expire_nodest_conn", "1"), ("sync_threshold", "3 0")];
+    SyncStatus {
+        interface: Some("eth1".to_owned()),
+        id: 1,
+        sending: true,
+        receiving: true,
+        sysctls: set.map(|(name, value)| (name.into(), value.into())).into(),
+        lacking: vec!["sync_retries".to_owned()],
+        problems: Vec::new(),
+    }
+}
+
 fn peer_dead() -> Snapshot {
     let mut snapshot = healthy();
+    snapshot.sync = Some(sync());
     let peer = &mut snapshot.directors[1];
     peer.liveness = Liveness::Dead;
     peer.hears_us = None;
@@ -198,6 +213,11 @@ fn worst_night() -> Snapshot {
     farm[3].kernel_weight = Some(1);
     farm[3].active_connections = 77;
     snapshot.services[0].problem = Some("the kernel refused port 80: not permitted".to_owned());
+    snapshot.sync = Some(SyncStatus {
+        receiving: false,
+        problems: vec!["cannot start the sync receiver on eth1: it is odd".to_owned()],
+        ..sync()
+    });
     snapshot
 }
 

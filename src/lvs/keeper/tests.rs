@@ -32,13 +32,19 @@ fn table(ports: &[u16], weight: u32) -> Table {
 }
 
 fn wanted(generation: u64, table: Table) -> Wanted {
-    Wanted { generation, table }
+    Wanted {
+        generation,
+        table,
+        sync: sync::Desired::default(),
+    }
 }
 
-fn work(kernel: Fake) -> (Work<Fake>, tempfile::TempDir) {
+fn work(kernel: Fake) -> (Work<Fake, sync::System>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let owned = Owned::nothing(folder.path().join("services.json"));
-    (Work::new(kernel, owned), folder)
+    let note = sync::NoteFile::load(folder.path().join("sync.json"));
+    let sync = sync::Work::new(sync::System, note);
+    (Work::new(kernel, owned, sync), folder)
 }
 
 #[test]
