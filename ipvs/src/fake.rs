@@ -19,13 +19,16 @@ use crate::error::{Error, errno};
 use crate::kernel::Kernel;
 use crate::model::{
     Destination, DestinationKey, Encapsulation, Entry, Forwarding, Granularity, Info,
-    ListedDestination, ListedService, Persistence, Service, ServiceKey, Stats, SyncDaemon, Table,
-    Timeouts,
+    ListedDestination, ListedService, Persistence, Service, ServiceKey, Stats, SyncDaemon,
+    SyncRole, Table, Timeouts,
 };
 use crate::netlink::KernelError;
 
 /// What the kernel refuses above: `INT_MAX` ticks, at a hundred a second.
 const LONGEST_TIMEOUT: u32 = i32::MAX.unsigned_abs() / 100;
+
+/// Bytes, IP header included.
+const LONGEST_PACKET: u32 = 65_535;
 
 /// `IP_VS_SYNC_GROUP`.
 const DEFAULT_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
@@ -39,8 +42,8 @@ pub struct Fake {
     pub schedulers: BTreeSet<String>,
     /// Persistence engines that it has; empty means any.
     pub engines: BTreeSet<String>,
-    /// Interfaces that it has; empty means any.
-    pub interfaces: BTreeSet<String>,
+    /// Interfaces that it has, with their MTU in bytes; empty means any, with 1500.
+    pub interfaces: BTreeMap<String, u32>,
     /// Addresses whose destinations it lists as [`Forwarding::Local`], as kernels before 4.1 do
     /// with their own.
     pub local: BTreeSet<IpAddr>,
@@ -66,7 +69,7 @@ impl Default for Fake {
             table: Table::new(),
             schedulers: BTreeSet::new(),
             engines: BTreeSet::new(),
-            interfaces: BTreeSet::new(),
+            interfaces: BTreeMap::new(),
             local: BTreeSet::new(),
             stats: BTreeMap::new(),
             timeouts: Timeouts {
@@ -144,7 +147,8 @@ impl Fake {
             Command::SetTimeouts(timeouts) => self.set_timeouts(*timeouts)?,
             Command::StartDaemon(daemon) => {
                 check::daemon(daemon, self)?;
-                self.daemons.push(as_started(daemon));
+                let mtu = self.interfaces.get(&daemon.interface).copied();
+                self.daemons.push(as_started(daemon, mtu.unwrap_or(1500)));
                 self.daemons.sort_by_key(|daemon| daemon.role);
             }
             Command::StopDaemon(role) => {
@@ -277,12 +281,16 @@ impl Fake {
 /// Of the wrong family's granularity the kernel reads the bytes that there are.
 fn service_as_listed(key: &ServiceKey, service: &Service) -> Service {
     let mut service = service.clone();
-    if let Some(Persistence { granularity, .. }) = &mut service.persistence
-        && let Granularity::Prefix(length) = granularity
-        && !key.is_ipv6()
-    {
-        let bytes = u32::from(*length).to_ne_bytes();
-        *granularity = Granularity::Mask(Ipv4Addr::from(bytes));
+    if let Some(Persistence { granularity, .. }) = &mut service.persistence {
+        *granularity = match (*granularity, key.is_ipv6()) {
+            (Granularity::Prefix(length), false) => {
+                Granularity::Mask(Ipv4Addr::from(u32::from(length).to_ne_bytes()))
+            }
+            (Granularity::Mask(mask), true) => {
+                Granularity::Prefix(check::length(mask).try_into().unwrap_or(u8::MAX))
+            }
+            (fitting, _) => fitting,
+        };
     }
     if service.engine.as_deref() == Some("") {
         service.engine = None;
@@ -291,12 +299,19 @@ fn service_as_listed(key: &ServiceKey, service: &Service) -> Service {
 }
 
 /// A daemon with what the kernel chooses (`start_sync_thread` in ip_vs_sync.c).
-fn as_started(daemon: &SyncDaemon) -> SyncDaemon {
+fn as_started(daemon: &SyncDaemon, mtu: u32) -> SyncDaemon {
     let ipv6 = daemon.group.is_some_and(|group| group.is_ipv6());
-    // IP and UDP headers, of a message that has to fit 1,500 bytes.
+    // IP and UDP headers.
     let headers = if ipv6 { 48 } else { 28 };
+    let (packet, shortest) = match daemon.role {
+        SyncRole::Sender => (1500, 1),
+        SyncRole::Receiver => (mtu.clamp(1500, LONGEST_PACKET), 1024),
+    };
+    let length = daemon.max_length.map_or(packet - headers, |length| {
+        u32::from(length.get()).clamp(shortest, LONGEST_PACKET - headers)
+    });
     let mut started = daemon.clone();
-    started.max_length = started.max_length.or_else(|| NonZero::new(1500 - headers));
+    started.max_length = u16::try_from(length).ok().and_then(NonZero::new);
     started.group = started.group.or(Some(DEFAULT_GROUP));
     started.port = started.port.or_else(|| NonZero::new(8848));
     started.ttl = started.ttl.or(Some(NonZero::<u8>::MIN));

@@ -47,6 +47,7 @@ pub mod fake;
 mod kernel;
 pub mod model;
 pub mod netlink;
+mod outline;
 mod plan;
 mod wire;
 
@@ -56,4 +57,5 @@ pub use command::Command;
 pub use error::{Error, Reason, Refusal};
 pub use kernel::Kernel;
 pub use model::*;
+pub use outline::{OutlinedDestination, OutlinedService};
 pub use plan::plan;

@@ -179,8 +179,8 @@ impl Steps {
     }
 
     fn in_order(self) -> Vec<Change> {
-        [
-            self.new_services,
+        let mut all = self.new_services;
+        for mut others in [
             self.edited_services,
             self.new_destinations,
             self.edited_destinations,
@@ -189,8 +189,10 @@ impl Steps {
             self.services_that_become_mh,
             self.removed_destinations,
             self.removed_services,
-        ]
-        .concat()
+        ] {
+            all.append(&mut others);
+        }
+        all
     }
 }
 

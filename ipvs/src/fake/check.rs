@@ -1,6 +1,6 @@
 //! What the kernel refuses, and the error number it does it with.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::Fake;
 use crate::error::errno;
@@ -9,8 +9,11 @@ use crate::model::{
     ServiceKey, SyncDaemon,
 };
 
-/// `IP_VS_SCHEDNAME_MAXLEN` and `IP_VS_PENAME_MAXLEN`, without the NUL.
-const LONGEST_NAME: usize = 15;
+/// `IP_VS_SCHEDNAME_MAXLEN`, without the NUL.
+const LONGEST_SCHEDULER: usize = 15;
+
+/// `IP_VS_PENAME_MAXLEN`, for which the kernel counts no NUL.
+const LONGEST_ENGINE: usize = 16;
 
 pub(super) fn key(key: &ServiceKey) -> Result<(), i32> {
     match key {
@@ -21,7 +24,7 @@ pub(super) fn key(key: &ServiceKey) -> Result<(), i32> {
 
 pub(super) fn names(service: &Service) -> Result<(), i32> {
     let engine = service.engine.as_deref().unwrap_or_default();
-    if service.scheduler.len() > LONGEST_NAME || engine.len() > LONGEST_NAME {
+    if service.scheduler.len() > LONGEST_SCHEDULER || engine.len() > LONGEST_ENGINE {
         return Err(errno::EINVAL);
     }
     Ok(())
@@ -43,12 +46,17 @@ pub(super) fn service(key: &ServiceKey, service: &Service, kernel: &Fake) -> Res
     let length = match granularity {
         None => 128,
         Some(Granularity::Prefix(length)) => u32::from(length),
-        Some(Granularity::Mask(mask)) => u32::from_ne_bytes(mask.octets()),
+        Some(Granularity::Mask(mask)) => length(mask),
     };
     if key.is_ipv6() && !(1..=128).contains(&length) {
         return Err(errno::EINVAL);
     }
     Ok(())
+}
+
+/// A mask's bytes as the length of a prefix.
+pub(super) fn length(mask: Ipv4Addr) -> u32 {
+    u32::from_ne_bytes(mask.octets())
 }
 
 /// Another family than the service's needs a tunnel, and no sync daemon.
@@ -113,7 +121,7 @@ pub(super) fn daemon(daemon: &SyncDaemon, kernel: &Fake) -> Result<(), i32> {
     if mixed {
         return Err(errno::EINVAL);
     }
-    let known = kernel.interfaces.is_empty() || kernel.interfaces.contains(&daemon.interface);
+    let known = kernel.interfaces.is_empty() || kernel.interfaces.contains_key(&daemon.interface);
     if !known {
         return Err(errno::ENODEV);
     }

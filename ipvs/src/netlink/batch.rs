@@ -1,16 +1,18 @@
 //! Many requests in few sends.
 
+use std::num::NonZero;
 use std::ops::Range;
 
 use super::attr::Writer;
-use super::frame::{self, flags};
+use super::frame::{self, NLMSG_NOOP, flags};
 
 /// Messages per send. Should each be refused, their error messages (some 1,300 bytes of socket
 /// memory each) still fit the receive buffer.
-const CHUNK_MESSAGES: usize = 128;
+pub(super) const CHUNK_MESSAGES: NonZero<usize> = NonZero::new(128).unwrap();
 
-/// Bytes per send; the kernel copies them into one piece of memory.
-const CHUNK_BYTES: usize = 32 * 1024;
+/// Bytes per message on average, above which a send takes fewer messages; the kernel copies a
+/// send into one piece of memory.
+const MESSAGE_BYTES: usize = 256;
 
 /// Requests collected to be sent together.
 #[derive(Clone, Debug, Default)]
@@ -42,16 +44,15 @@ impl Batch {
         self.starts.clear();
     }
 
-    pub(super) fn chunks(&self) -> impl Iterator<Item = Chunk<'_>> {
+    /// Splits it into sends of so many messages at most.
+    pub(super) fn chunks(&self, messages: usize) -> impl Iterator<Item = Chunk<'_>> {
+        let bytes = messages.max(CHUNK_MESSAGES.get()) * MESSAGE_BYTES;
         let mut next = 0;
         std::iter::from_fn(move || {
             let first = next;
             let start = *self.starts.get(first)?;
             next += 1;
-            while next < self.len()
-                && next - first < CHUNK_MESSAGES
-                && self.end(next) - start <= CHUNK_BYTES
-            {
+            while next < self.len() && next - first < messages && self.end(next) - start <= bytes {
                 next += 1;
             }
             Some(Chunk {
@@ -80,7 +81,11 @@ impl Chunk<'_> {
         self.messages.len() as u32
     }
 
-    /// Replaces `out` by the messages, numbered from `sequence`, the last asking for an answer.
+    /// Replaces `out` by the messages, numbered from `sequence`, and one that does nothing and asks
+    /// for an answer.
+    ///
+    /// Asking the last of the messages for it would not do: to a request that fails with EINTR, as
+    /// the stop of a sync daemon that has not run yet, the kernel gives no answer at all.
     pub(super) fn write(&self, sequence: u32, out: &mut Vec<u8>) {
         out.clear();
         let Some(base) = self.batch.starts.get(self.messages.start) else {
@@ -93,7 +98,6 @@ impl Chunk<'_> {
             frame::set_sequence(&mut out[start - base..], number);
             number = number.wrapping_add(1);
         }
-        let last = self.batch.starts[self.messages.end - 1] - base;
-        frame::add_flags(&mut out[last..], flags::ACK);
+        frame::write(out, NLMSG_NOOP, flags::REQUEST | flags::ACK, number, |_| {});
     }
 }

@@ -25,7 +25,7 @@ pub mod flags {
     pub(crate) const ACK_TLVS: u16 = 0x200;
 }
 
-const NLMSG_NOOP: u16 = 1;
+pub(super) const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
@@ -223,12 +223,6 @@ pub(super) fn write(
 /// Numbers the message that starts `bytes`.
 pub(super) fn set_sequence(bytes: &mut [u8], sequence: u32) {
     bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
-}
-
-/// Adds flags to the message that starts `bytes`.
-pub(super) fn add_flags(bytes: &mut [u8], flags: u16) {
-    let old = u16::from_ne_bytes([bytes[6], bytes[7]]);
-    bytes[6..8].copy_from_slice(&(old | flags).to_ne_bytes());
 }
 
 fn ne_u32(bytes: &[u8]) -> Option<u32> {

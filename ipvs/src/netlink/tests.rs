@@ -126,15 +126,19 @@ fn batches_are_split_into_bounded_sends_with_one_answer_each() {
     let mut out = Vec::new();
     let mut numbers = Vec::new();
     let mut sends = 0;
-    for chunk in batch.chunks() {
+    for chunk in batch.chunks(128) {
         chunk.write(sequence, &mut out);
         sends += 1;
         let messages: Vec<_> = Messages::new(&out).map(Result::unwrap).collect();
-        assert_eq!(messages.len(), chunk.len() as usize);
+        assert_eq!(messages.len(), chunk.len() as usize + 1);
         for (index, message) in messages.iter().enumerate() {
-            let last = index + 1 == messages.len();
-            assert_eq!(message.flags & flags::ACK != 0, last);
             assert_eq!(message.sequence, sequence + index as u32);
+            let last = index == chunk.len() as usize;
+            assert_eq!(message.flags & flags::ACK != 0, last);
+            if last {
+                assert!(message.payload.is_empty());
+                continue;
+            }
             numbers.push(message.attributes_after(0).next().unwrap().u32().unwrap());
         }
         sequence += chunk.len();
@@ -152,7 +156,10 @@ fn a_message_larger_than_a_send_goes_alone() {
         });
     }
     assert_eq!(
-        batch.chunks().map(|chunk| chunk.len()).collect::<Vec<_>>(),
+        batch
+            .chunks(128)
+            .map(|chunk| chunk.len())
+            .collect::<Vec<_>>(),
         [1, 1, 1]
     );
 }

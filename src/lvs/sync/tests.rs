@@ -80,7 +80,7 @@ impl Director {
     fn new() -> Self {
         Self {
             kernel: Fake {
-                interfaces: BTreeSet::from(["eth1".to_owned()]),
+                interfaces: BTreeMap::from([("eth1".to_owned(), 1500)]),
                 ..Fake::default()
             },
             host: Settings::usual(),
@@ -257,7 +257,7 @@ fn an_interface_that_does_not_exist_yet_is_told_and_waited_for() {
     let mut director = Director::new();
     let desired = desired(&config_with(SYNC));
     director.host.links.clear();
-    director.kernel.interfaces = BTreeSet::from(["lo".to_owned()]);
+    director.kernel.interfaces = BTreeMap::from([("lo".to_owned(), 65_536)]);
     let report = director.run(&[&desired, &desired]);
     assert_eq!(report.drift, 0);
     assert_eq!(

@@ -1,0 +1,7 @@
+//! The crate against a kernel: each test boots its own.
+
+#![expect(clippy::expect_used, reason = "how a test fails")]
+
+mod plans;
+mod random;
+mod truth;
