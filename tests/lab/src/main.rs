@@ -9,6 +9,7 @@ use lab::boot::{Console, Guest};
 use lab::guest::Stage;
 use lab::{Lab, guest, packages};
 
+mod bench;
 mod demo;
 mod shell;
 
@@ -29,6 +30,8 @@ enum Action {
         limit: Option<Duration>,
         body: fn(&Lab, &[String]) -> u8,
     },
+    /// Done in a guest, with the arguments that follow, all programs built with optimisation.
+    Measurement(fn(&Lab, &[String]) -> Result<(), String>),
 }
 
 const VERBS: &[Verb] = &[
@@ -47,6 +50,12 @@ const VERBS: &[Verb] = &[
         usage: "test [ARGUMENT...]",
         does: "every test of the project; arguments go to `cargo test`",
         action: Action::Host(test),
+    },
+    Verb {
+        name: "bench",
+        usage: "bench ipvs [RUNS]",
+        does: "ipvsadm, lvsadm and the crate ipvs side by side: medians and ratios",
+        action: Action::Measurement(bench::run),
     },
     Verb {
         name: "shell",
@@ -102,8 +111,12 @@ fn main() -> ExitCode {
     if rest.iter().any(|arg| arg == "--help") && verb.name != "run" {
         return help();
     }
-    if let (Stage::Body(lab), Action::Guest { body, .. }) = (stage, &verb.action) {
-        return ExitCode::from(body(&lab, rest));
+    match (stage, &verb.action) {
+        (Stage::Body(lab), Action::Guest { body, .. }) => return ExitCode::from(body(&lab, rest)),
+        (Stage::Body(lab), Action::Measurement(body)) => {
+            return body(&lab, rest).map_or_else(|e| complain(&e, 1), |()| ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     if verb.name == "run" && rest.is_empty() {
         return usage("`run` needs a command; ");
@@ -113,7 +126,12 @@ fn main() -> ExitCode {
     }
     let outcome = match verb.action {
         Action::Host(action) => action(rest),
-        Action::Guest { console, limit, .. } => boot(name, rest, console, limit),
+        Action::Guest { console, limit, .. } => {
+            cargo(&["build", "--quiet", "--package", "caribe", "--bins"], &[])
+                .and_then(|()| boot(name, rest, console, limit))
+        }
+        Action::Measurement(_) if cfg!(debug_assertions) => optimised(&args),
+        Action::Measurement(_) => boot(name, rest, Console::Shown, Some(bench::LIMIT)),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),
@@ -127,7 +145,6 @@ fn boot(
     console: Console,
     limit: Option<Duration>,
 ) -> Result<u8, String> {
-    cargo(&["build", "--quiet", "--package", "caribe", "--bins"], &[])?;
     let args = std::iter::once(name.to_owned())
         .chain(rest.iter().cloned())
         .collect();
@@ -146,6 +163,33 @@ fn boot(
         ));
     }
     Ok(u8::try_from(ended.status).unwrap_or(1))
+}
+
+/// Runs this program, and the others, as they are built for operators.
+fn optimised(args: &[String]) -> Result<u8, String> {
+    let fixed = [
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "lab",
+        "--bin",
+        "lab",
+        "--",
+    ];
+    cargo(
+        &[
+            "build",
+            "--quiet",
+            "--release",
+            "--package",
+            "caribe",
+            "--bins",
+        ],
+        &[],
+    )?;
+    cargo(&fixed, args)?;
+    Ok(0)
 }
 
 fn test(args: &[String]) -> Result<u8, String> {

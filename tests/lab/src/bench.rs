@@ -1,0 +1,53 @@
+//! Measurements: peers and ours side by side in one boot, so that their ratios mean something.
+
+mod ipvs;
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use lab::Lab;
+
+/// What all measurements together may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(1800);
+
+/// How often each thing is measured unless the command line says otherwise.
+const RUNS: usize = 5;
+
+pub(crate) fn run(lab: &Lab, args: &[String]) -> Result<(), String> {
+    let (what, runs) = match args {
+        [what] => (what, RUNS),
+        [what, runs] => match runs.parse() {
+            Ok(runs) if runs > 0 => (what, runs),
+            Ok(_) | Err(_) => return Err(format!("`{runs}` is no number of runs")),
+        },
+        _ => return Err("say what to measure: `bench ipvs`".to_owned()),
+    };
+    match what.as_str() {
+        "ipvs" => ipvs::run(lab, runs),
+        other => Err(format!("there is no measurement `{other}`")),
+    }
+}
+
+/// The middle one of several readings.
+fn median(mut readings: Vec<Duration>) -> Option<Duration> {
+    readings.sort_unstable();
+    readings.get(readings.len() / 2).copied()
+}
+
+/// A duration in the unit that suits it.
+fn text(duration: Option<Duration>) -> String {
+    let Some(duration) = duration else {
+        return "-".to_owned();
+    };
+    let seconds = duration.as_secs_f64();
+    if seconds >= 1.0 {
+        format!("{seconds:.2} s")
+    } else {
+        format!("{:.1} ms", seconds * 1e3)
+    }
+}
+
+fn say(line: &str) {
+    // Nobody is left to tell if even the console is gone.
+    let _ = writeln!(io::stdout(), "{line}");
+}
