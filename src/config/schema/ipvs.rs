@@ -156,10 +156,11 @@ pub(in super::super) const SYNC_PERIOD: Key = Key {
     otherwise: Otherwise::Integer(0),
     doc: "After how many packets a connection is told again. With 0, time decides: a connection is \
           told as soon as it is established, a UDP flow with its first packet, and then \
-          sync_refresh_period says when again. That costs one record more for a short connection \
-          than the kernel's own 50, which leaves all those behind that have not sent three \
-          packets, and those that are idle after a message was lost. With 0 here and in \
-          sync_refresh_period, a connection is told once, with packet sync_threshold.",
+          sync_refresh_period says when again. A short TCP connection costs as much as with the \
+          kernel's own 50, a busy one less, a short UDP flow one record more; with 50, whatever \
+          falls silent before its third packet, or after a message was lost, is left behind. With \
+          0 here and in sync_refresh_period, a connection is told once, with packet \
+          sync_threshold.",
 };
 
 pub(in super::super) const SYNC_REFRESH_PERIOD: Key = Key {
