@@ -97,6 +97,7 @@ fn snapshot() -> Snapshot {
             liveness: Liveness::Unknown,
             hears_us: None,
             same_config: None,
+            round_trip: None,
             paths: Vec::new(),
         }],
         groups: Vec::new(),

@@ -6,15 +6,18 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+use rustix::termios::isatty;
 use serde_json::json;
 
 use super::Exit;
 use super::args::CheckArgs;
 use super::format::Style;
 use super::output::{print, print_error, print_report, wants_colour};
-use crate::config::model::HeartbeatPath;
+use crate::config::model::{HeartbeatPath, HeartbeatTiming};
 use crate::config::{self, Config, HostFacts, Loaded, Report};
+use crate::director::frame_time;
 use crate::lvs;
 
 pub(super) fn check(args: &CheckArgs) -> Exit {
@@ -26,10 +29,13 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     let loaded = config::load(&args.file, &host);
     // With --node it may be another host than this one that is meant, whose links are not here.
     let this_host = !args.no_host && args.node.is_none();
-    let warnings = match &loaded {
+    let mut warnings = match &loaded {
         Ok(loaded) if this_host => warnings(loaded),
         _ => Vec::new(),
     };
+    if let Ok(loaded) = &loaded {
+        warnings.extend(slow_lines(&loaded.config));
+    }
     let printed = if args.json {
         print(&as_json(args, &loaded, &warnings))
     } else {
@@ -114,14 +120,9 @@ fn as_json(args: &CheckArgs, loaded: &Result<Loaded, Report>, warnings: &[String
 fn warnings(loaded: &Loaded) -> Vec<String> {
     let mut warnings = missing_interfaces(&loaded.config);
     let own = loaded.config.directors.get(&loaded.node);
-    for HeartbeatPath::Udp(address) in own.map(|it| it.paths.as_slice()).unwrap_or_default() {
-        let bound = UdpSocket::bind(SocketAddr::new(*address, 0));
-        if bound.is_err_and(|err| err.kind() == io::ErrorKind::AddrNotAvailable) {
-            let node = &loaded.node;
-            warnings.push(format!(
-                "director {node}: no interface of this host has the address {address} of its path"
-            ));
-        }
+    for path in own.map(|it| it.paths.as_slice()).unwrap_or_default() {
+        let node = &loaded.node;
+        warnings.extend(unusable(path).map(|why| format!("director {node}: {why}")));
     }
     if let Some(sync) = &loaded.config.ipvs.sync
         && is_missing(&sync.interface)
@@ -140,6 +141,71 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
 fn is_missing(interface: &str) -> bool {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None);
     any.is_ok_and(|any| netdevice::name_to_index(&any, interface) == Err(rustix::io::Errno::NODEV))
+}
+
+/// Why a heartbeat path cannot be used now.
+fn unusable(path: &HeartbeatPath) -> Option<String> {
+    match path {
+        HeartbeatPath::Udp(address) => {
+            let error = UdpSocket::bind(SocketAddr::new(*address, 0)).err()?;
+            (error.kind() == io::ErrorKind::AddrNotAvailable)
+                .then(|| format!("no interface of this host has the address {address} of its path"))
+        }
+        HeartbeatPath::Broadcast { interface, .. } => missing(interface.as_ref()?),
+        HeartbeatPath::Multicast { interface, .. } => missing(interface),
+        HeartbeatPath::Serial { device, .. } => {
+            let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let opened = open(device, flags, Mode::empty());
+            let device = device.display();
+            match opened.map(|line| isatty(&line)) {
+                Ok(true) => None,
+                Ok(false) => Some(format!("{device} of its path is no serial line")),
+                Err(error) => Some(format!(
+                    "cannot open the serial line {device} of its path: {}",
+                    io::Error::from(error).kind()
+                )),
+            }
+        }
+    }
+}
+
+fn missing(interface: &str) -> Option<String> {
+    is_missing(interface).then(|| format!("this host has no interface {interface} of its path"))
+}
+
+/// Serial lines on which heartbeats are longer than keepalive.
+fn slow_lines(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let HeartbeatTiming {
+        keepalive,
+        deadtime,
+        ..
+    } = config.heartbeat;
+    for director in config.directors.values() {
+        for path in &director.paths {
+            let HeartbeatPath::Serial { device, baud } = path else {
+                continue;
+            };
+            let time = frame_time(config, &director.name, *baud);
+            if time <= keepalive {
+                continue;
+            }
+            let (name, device) = (&director.name, device.display());
+            let millis = time.as_millis();
+            let mut text = format!(
+                "director {name}: a heartbeat takes {millis}ms on {device} at {baud} baud, so it \
+                 is sent there every {millis}ms, and not every keepalive"
+            );
+            if deadtime < time * 3 {
+                let enough = (time * 3).as_millis();
+                text.push_str(&format!(
+                    "; deadtime should be {enough}ms or more for the path to stay up"
+                ));
+            }
+            warnings.push(text);
+        }
+    }
+    warnings
 }
 
 fn missing_interfaces(config: &Config) -> Vec<String> {

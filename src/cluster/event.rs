@@ -34,6 +34,9 @@ pub enum Input {
         /// Whether its probes have all run and its table is programmed.
         ready: bool,
     },
+    /// Whether this director reaches none of its reachability targets. Until told, it is taken to
+    /// reach some.
+    CutOff(bool),
     /// What [`Output::Activate`] asked for is done: the group's VIPs are there and announced.
     Raised {
         /// The group.
@@ -129,6 +132,8 @@ pub enum Left {
         /// The better one.
         to: String,
     },
+    /// This director reaches none of its targets and hears nobody: a peer may have taken over.
+    CutOff,
     /// Another was active too, and ranks higher.
     Conflict {
         /// The other.
@@ -270,6 +275,7 @@ impl fmt::Display for Left {
             Self::Stop => write!(f, "stopping"),
             Self::Unfit { to } => write!(f, "unfit, {to} is fit"),
             Self::Failback { to } => write!(f, "failback to {to}"),
+            Self::CutOff => write!(f, "cut off: no peer and no target is reached"),
             Self::Conflict { rival } => write!(f, "{rival} is active and ranks higher"),
             Self::Deaf { rival } => write!(f, "{rival} is active and does not hear us"),
             Self::Paused { lasted } => write!(f, "was not run for {lasted:?}"),

@@ -43,6 +43,8 @@ pub struct Machine {
     listening: Time,
     doubt: Option<Doubt>,
     stop: Stop,
+    /// None of the reachability targets is reached.
+    cut_off: bool,
     urgent: Option<Urgent>,
     /// Something has changed that the others must know at once.
     changed: bool,
@@ -135,6 +137,7 @@ impl Machine {
             listening: now,
             doubt: None,
             stop: Stop::No,
+            cut_off: false,
             urgent: None,
             changed: false,
             answer: false,
@@ -175,6 +178,10 @@ impl Machine {
                     group.fitness = fitness;
                     group.ready = ready;
                 }
+            }
+            Input::CutOff(cut_off) => {
+                self.end_doubt();
+                self.cut_off = cut_off;
             }
             Input::Raised { group: _ } => self.end_doubt(),
             Input::Released { group } => {
@@ -567,6 +574,7 @@ impl Machine {
             priority: self.settings.priority,
             stopping: self.stop != Stop::No,
             waiting: self.hold.is_some(),
+            cut_off: self.cut_off,
             start_ends: self.born + self.settings.timing.initdead,
             deadtime: self.settings.timing.deadtime,
             rules: self.rules,

@@ -36,7 +36,8 @@
 //! - It does not take what a living peer hears a third director hold that is only silent to us.
 //! - It does not take when it is unfit, unless it knows of every peer that it is unfit or not
 //!   running: being cut off looks like everybody else's death. An unfit director stays active while
-//!   nobody fit and ready is there.
+//!   nobody fit and ready is there; but one that reaches none of its reachability targets leaves
+//!   when it hears no peer and cannot know that none runs: it is probably itself that is cut off.
 //! - After its start it takes nothing until every peer has proved to hear it, initdead is over, or
 //!   an active director of the group has been heard. A group that nobody has held since then waits
 //!   on, until initdead is over at most, for every fit candidate to be ready: who is first by
@@ -89,6 +90,8 @@ pub use auth::{KeyId, Keys, TAG_LEN};
 pub use event::{DeathCause, Event, Input, Left, Output, Taken};
 pub use heartbeat::{Claim, Echo, Fitness, Heartbeat, Rank, Role, Standing};
 pub use machine::Machine;
-pub use packet::{Codec, Dropped, Limit, MAX_DATAGRAM, MAX_DIRECTORS, MAX_GROUPS, MAX_NAME};
+pub use packet::{
+    Codec, Dropped, Limit, MAX_DATAGRAM, MAX_DIRECTORS, MAX_GROUPS, MAX_NAME, datagram_len,
+};
 pub use settings::{GroupSettings, PeerSettings, Settings};
 pub use status::{Counters, GroupStatus, Liveness, PathStatus, PeerStatus, Status};

@@ -75,6 +75,8 @@ pub(super) struct Me<'a> {
     pub(super) stopping: bool,
     /// It has not listened for long enough to know that nobody is active.
     pub(super) waiting: bool,
+    /// It reaches none of its reachability targets.
+    pub(super) cut_off: bool,
     /// Until when a group that nobody has held since our start waits for candidates to be ready.
     pub(super) start_ends: Time,
     pub(super) deadtime: Duration,
@@ -195,6 +197,9 @@ impl Group {
         }
         if me.stopping {
             return (Verdict::Leave(Left::Stop, None), None);
+        }
+        if me.cut_off && !self.fitness.is_fit() && nobody_is_heard(peers) {
+            return (Verdict::Leave(Left::CutOff, None), None);
         }
         let mine = self.standing(me.priority).rank(me.name);
         let mut wake = None;
@@ -474,6 +479,12 @@ impl Group {
             *until = now + deadtime;
         }
     }
+}
+
+/// Whether all peers are away, and one at least for no other reason than that it is not heard.
+fn nobody_is_heard(peers: &[View<'_>]) -> bool {
+    let silent = |peer: &View<'_>| peer.death == Some(DeathCause::Silence);
+    peers.iter().all(|peer| !peer.alive) && peers.iter().any(silent)
 }
 
 /// Whether a peer says that a third director, which we do not hear ourselves, is active.

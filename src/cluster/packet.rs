@@ -58,6 +58,13 @@ const _: () = assert!(
         <= MAX_DATAGRAM
 );
 
+/// The length of the datagram of a director with so many peers and groups; `names` is the length
+/// of the cluster's and its own together.
+#[must_use]
+pub fn datagram_len(peers: usize, groups: usize, names: usize) -> usize {
+    HEADER + 2 + names + peers * PEER + groups * GROUP + TAG_LEN
+}
+
 type Id = [u8; 8];
 
 /// Why a heartbeat is not listened to.
@@ -105,6 +112,9 @@ pub enum Dropped {
     /// Sent longer than deadtime ago.
     #[error("stale")]
     Stale,
+    /// It came by a serial line, and not whole.
+    #[error("damaged")]
+    Damaged,
 }
 
 /// A configuration that heartbeats cannot carry.

@@ -3,6 +3,7 @@
 mod directors;
 mod groups;
 mod ipvs;
+mod paths;
 mod servers;
 mod services;
 
@@ -25,6 +26,7 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
     let directors = directors::directors(&file.directors, faults);
     directors::node(&file.directors, host, faults);
     let vips = groups::Vips::collect(&file.groups, faults);
+    let reachability = paths::targets(&file.targets, &file.directors, &vips, faults);
     let groups = groups::groups(&file.groups, &file.directors, faults);
     vips.refuse_as_heartbeat_paths(&file.directors, faults);
     let virtuals = services::virtuals(&file.virtuals, &file.groups, &vips, faults);
@@ -41,6 +43,7 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
         groups: groups?,
         virtuals: virtuals?,
         ipvs: ipvs?,
+        reachability: reachability?,
         control: control?,
         digest: Digest::default(),
     };

@@ -6,13 +6,14 @@ use super::model::{Config, Digest, Match};
 
 /// The digest of a configuration's meaning.
 ///
-/// The order of directors, groups, virtuals, keys of tables, servers, addresses, ports and links
-/// makes no difference. The order of key files and of heartbeat paths does, because they mean
+/// The order of directors, groups, virtuals, keys of tables, servers, addresses, ports, links and
+/// targets makes no difference. The order of key files and of heartbeat paths does, because they mean
 /// something by it.
 pub(super) fn of(config: &Config) -> Result<Digest, serde_json::Error> {
     let mut meaning = config.clone();
     // The digest of the meaning alone: a digest that is there already is no part of it.
     meaning.digest = Digest::default();
+    meaning.reachability.sort();
     for group in meaning.groups.values_mut() {
         group.vips.sort();
         group.monitor_links.sort();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +21,9 @@ pub const MAX_GROUPS: usize = 40;
 /// Heartbeat paths of a director at most: each costs a datagram per keepalive and peer.
 pub const MAX_PATHS: usize = 16;
 
+/// Reachability targets at most: each is asked several times a second.
+pub const MAX_TARGETS: usize = 16;
+
 /// A configuration that has passed every check.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Config {
@@ -36,6 +39,9 @@ pub struct Config {
     pub virtuals: BTreeMap<String, Virtual>,
     /// What the kernel's IPVS is told beside its table.
     pub ipvs: Ipvs,
+    /// Hosts that only a director that is cut off does not reach. No address twice, at most
+    /// [`MAX_TARGETS`].
+    pub reachability: Vec<IpAddr>,
     /// Where the API listens.
     pub control: Control,
     /// What two directors compare to know that they run the same settings.
@@ -95,11 +101,67 @@ pub struct Director {
     pub paths: Vec<HeartbeatPath>,
 }
 
-/// One way for heartbeats between directors.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+/// One way for heartbeats between directors. Path `i` of all of them is of one kind.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum HeartbeatPath {
     /// UDP to the director's address on one network.
     Udp(IpAddr),
+    /// UDP to everybody on one network.
+    Broadcast {
+        /// The same for all directors.
+        address: Ipv4Addr,
+        /// Where the director has that network; never `None` with 255.255.255.255.
+        interface: Option<String>,
+    },
+    /// UDP to everybody who has joined a group.
+    Multicast {
+        /// The same for all directors.
+        group: IpAddr,
+        /// Where the director has the network.
+        interface: String,
+        /// Routers that may be passed, and one; above zero.
+        ttl: u8,
+    },
+    /// A null modem cable to the only other director.
+    Serial {
+        /// The director's end of it.
+        device: PathBuf,
+        /// Bits a second: one of [`BAUD_RATES`], and the same at both ends.
+        baud: u32,
+    },
+}
+
+/// The speeds of a serial line, in bits a second.
+pub const BAUD_RATES: [u32; 7] = [9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800];
+
+impl HeartbeatPath {
+    /// How messages and the configuration call its kind.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Udp(_) => "udp",
+            Self::Broadcast { .. } => "broadcast",
+            Self::Multicast { .. } => "multicast",
+            Self::Serial { .. } => "serial",
+        }
+    }
+
+    /// Where it leads, with the heartbeats' UDP port: `192.0.2.11:539`, `239.1.2.3:539 on eth0`,
+    /// `/dev/ttyS0 at 115200`.
+    #[must_use]
+    pub fn place(&self, port: u16) -> String {
+        match self {
+            Self::Udp(ip) => SocketAddr::new(*ip, port).to_string(),
+            Self::Broadcast { address, interface } => {
+                let on = interface.as_ref().map(|name| format!(" on {name}"));
+                format!("{address}:{port}{}", on.unwrap_or_default())
+            }
+            Self::Multicast {
+                group, interface, ..
+            } => format!("{} on {interface}", SocketAddr::new(*group, port)),
+            Self::Serial { device, baud } => format!("{} at {baud}", device.display()),
+        }
+    }
 }
 
 /// `[[group]]`

@@ -6,7 +6,7 @@ mod reader;
 mod text;
 mod value;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ::ipvs::{Forwarding, Protocol};
@@ -29,6 +29,7 @@ pub(super) struct File {
     pub(super) cluster: Cluster,
     pub(super) heartbeat: Heartbeat,
     pub(super) directors: Field<Vec<Director>>,
+    pub(super) targets: Field<Vec<At<IpAddr>>>,
     pub(super) groups: Field<Vec<Group>>,
     pub(super) virtuals: Field<Vec<Virtual>>,
     pub(super) ipvs: Ipvs,
@@ -54,7 +55,19 @@ pub(super) struct Heartbeat {
 pub(super) struct Director {
     pub(super) name: Field<String>,
     pub(super) priority: Field<u16>,
-    pub(super) paths: Field<Vec<Field<IpAddr>>>,
+    pub(super) paths: Field<Vec<Path>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Path {
+    pub(super) span: Span,
+    pub(super) udp: Field<IpAddr>,
+    pub(super) broadcast: Field<Ipv4Addr>,
+    pub(super) multicast: Field<IpAddr>,
+    pub(super) interface: Field<String>,
+    pub(super) ttl: Field<u8>,
+    pub(super) serial: Field<String>,
+    pub(super) baud: Field<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +135,7 @@ pub(super) fn read(document: &DeTable<'_>, faults: &mut Faults) -> File {
         cluster: one(&root, &schema::ROOT_CLUSTER, faults, cluster),
         heartbeat: one(&root, &schema::ROOT_HEARTBEAT, faults, heartbeat),
         directors: many(&root, &schema::ROOT_DIRECTOR, faults, director),
+        targets: targets(&root, faults),
         groups: many(&root, &schema::ROOT_GROUP, faults, group),
         virtuals: many(&root, &schema::ROOT_VIRTUAL, faults, virtual_service),
         ipvs: one(&root, &schema::ROOT_IPVS, faults, ipvs::read),
@@ -169,6 +183,15 @@ fn many<T: Default>(
     }
 }
 
+/// The one key of a section that may be left out.
+fn targets(root: &Table<'_>, faults: &mut Faults) -> Field<Vec<At<IpAddr>>> {
+    match root.table(&schema::ROOT_REACHABILITY, faults) {
+        Field::Absent => Field::Absent,
+        Field::Broken => Field::Broken,
+        Field::Given(table) => table.value.addresses(&c::TARGETS, faults),
+    }
+}
+
 fn cluster(table: &Table<'_>, faults: &mut Faults) -> Cluster {
     Cluster {
         name: table.name(&c::CLUSTER_NAME, faults),
@@ -190,9 +213,20 @@ fn director(table: &Table<'_>, faults: &mut Faults) -> Director {
     Director {
         name: table.name(&c::DIRECTOR_NAME, faults),
         priority: table.integer(&c::PRIORITY, faults),
-        paths: many(table, &c::PATHS, faults, |path, faults| {
-            path.address(&c::PATH_UDP, faults)
-        }),
+        paths: many(table, &c::PATHS, faults, path),
+    }
+}
+
+fn path(table: &Table<'_>, faults: &mut Faults) -> Path {
+    Path {
+        span: table.span().clone(),
+        udp: table.address(&c::PATH_UDP, faults),
+        broadcast: table.broadcast(&c::PATH_BROADCAST, faults),
+        multicast: table.multicast(&c::PATH_MULTICAST, faults),
+        interface: table.interface(&c::PATH_INTERFACE, faults),
+        ttl: table.integer(&c::PATH_TTL, faults),
+        serial: table.path(&c::PATH_SERIAL, faults),
+        baud: table.integer(&c::PATH_BAUD, faults),
     }
 }
 

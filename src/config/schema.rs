@@ -189,7 +189,7 @@ pub(super) mod cluster;
 pub(super) mod ipvs;
 pub(super) mod service;
 
-use cluster::{CLUSTER, CONTROL, DIRECTOR, GROUP, HEARTBEAT};
+use cluster::{CLUSTER, CONTROL, DIRECTOR, GROUP, HEARTBEAT, REACHABILITY};
 use ipvs::IPVS;
 use service::VIRTUAL;
 
@@ -200,6 +200,7 @@ pub(super) const SECTIONS: &[&Section] = &[
     &HEARTBEAT,
     &DIRECTOR,
     &cluster::PATH,
+    &REACHABILITY,
     &GROUP,
     &cluster::VIP,
     &VIRTUAL,
@@ -219,12 +220,13 @@ pub(super) const ROOT: Section = Section {
         &ROOT_CLUSTER,
         &ROOT_HEARTBEAT,
         &ROOT_DIRECTOR,
+        &ROOT_REACHABILITY,
         &ROOT_GROUP,
         &ROOT_VIRTUAL,
         &ROOT_IPVS,
         &ROOT_CONTROL,
     ],
-    later: &["reachability", "failover"],
+    later: &["failover"],
 };
 
 pub(super) const ROOT_CLUSTER: Key = Key {
@@ -245,6 +247,13 @@ pub(super) const ROOT_DIRECTOR: Key = Key {
     name: "director",
     kind: Kind::Tables(&DIRECTOR),
     otherwise: Otherwise::Required,
+    doc: "",
+};
+
+pub(super) const ROOT_REACHABILITY: Key = Key {
+    name: "reachability",
+    kind: Kind::Table(&REACHABILITY),
+    otherwise: Otherwise::Is("nothing is asked"),
     doc: "",
 };
 

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dropped::DroppedLog;
+use super::fitness::Reach;
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
 use super::{Error, Snapshot};
@@ -44,6 +45,9 @@ pub(super) struct Core {
     pulse_reports: mpsc::Receiver<pulse::Report>,
     last_pulse: Option<pulse::Report>,
     dropped: DroppedLog,
+    reach: watch::Receiver<Option<Reach>>,
+    /// What of it the heartbeat thread was told last.
+    reach_told: Option<Reach>,
     keeper: Keeper,
     table_reports: watch::Receiver<Arc<lvs::Report>>,
     _runner: Runner,
@@ -79,6 +83,7 @@ impl Core {
         found: Found<K>,
         pulse: Pulse,
         pulse_reports: mpsc::Receiver<pulse::Report>,
+        reach: watch::Receiver<Option<Reach>>,
         started: Time,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), Error> {
         let config = Arc::clone(&loaded.config);
@@ -128,6 +133,8 @@ impl Core {
             pulse_reports,
             last_pulse: None,
             dropped: DroppedLog::default(),
+            reach,
+            reach_told: None,
             keeper,
             table_reports,
             _runner: runner,
@@ -179,6 +186,12 @@ impl Core {
                     }
                     due.view = true;
                 }
+                changed = self.reach.changed() => {
+                    if changed.is_err() {
+                        tracing::error!("the reachability task has ended");
+                        break;
+                    }
+                }
                 () = sleep_until(view_at) => {
                     viewed = Instant::now();
                     due.view = false;
@@ -190,6 +203,7 @@ impl Core {
                 self.want(table, lvs::sync::desired(&self.config));
             }
             self.tell_ready();
+            self.tell_reach();
         }
         self.stop().await
     }
@@ -247,6 +261,16 @@ impl Core {
                     self.ready.insert(name.clone(), ready);
                 }
             }
+        }
+    }
+
+    /// Tells the heartbeat thread how many reachability targets answer.
+    fn tell_reach(&mut self) {
+        let reach = *self.reach.borrow_and_update();
+        if let Some(news) = reach.filter(|_| reach != self.reach_told)
+            && self.pulse.tell(Command::Reach(news))
+        {
+            self.reach_told = reach;
         }
     }
 

@@ -15,6 +15,17 @@ use crate::cluster::Fitness;
 pub(super) struct Circumstances<'a> {
     /// Monitored interfaces without a carrier.
     pub(super) links_down: Vec<&'a str>,
+    /// How many reachability targets answer; `None` when there are none, or it is not known yet.
+    pub(super) reach: Option<Reach>,
+}
+
+/// How many of the reachability targets answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Reach {
+    /// Those that do; at most `of`.
+    pub(super) reached: usize,
+    /// All of them; above zero.
+    pub(super) of: usize,
 }
 
 /// How well a group can be served.
@@ -26,6 +37,13 @@ pub(super) struct Assessment {
     pub(super) amiss: Vec<String>,
 }
 
+impl Reach {
+    /// Whether nothing is reached: this director may be cut off.
+    pub(super) fn is_none(self) -> bool {
+        self.reached == 0
+    }
+}
+
 impl Circumstances<'_> {
     /// The fitness that these circumstances make, and why.
     pub(super) fn assess(&self) -> Assessment {
@@ -35,6 +53,24 @@ impl Circumstances<'_> {
             fitness = Fitness::UNFIT;
             amiss.push(format!("{link} has no carrier"));
         }
+        if let Some(Reach { reached, of }) = self.reach.filter(|reach| reach.reached < reach.of) {
+            fitness = fitness.min(share(reached, of));
+            amiss.push(match reached {
+                0 if of == 1 => "does not reach its target".to_owned(),
+                0 => format!("reaches none of {of} targets"),
+                _ => format!("reaches {reached} of {of} targets"),
+            });
+        }
         Assessment { fitness, amiss }
     }
+}
+
+/// The share of full fitness that some of several targets are worth: unfit only for none.
+fn share(reached: usize, of: usize) -> Fitness {
+    if reached == 0 {
+        return Fitness::UNFIT;
+    }
+    let full = usize::from(Fitness::FULL.0);
+    let share = full.saturating_mul(reached) / of.max(1);
+    Fitness(u16::try_from(share.clamp(1, full)).unwrap_or(Fitness::FULL.0))
 }

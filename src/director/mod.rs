@@ -20,10 +20,11 @@ mod core;
 mod dropped;
 mod fitness;
 mod journal;
+mod paths;
 mod pulse;
+mod reach;
 mod realtime;
 pub mod snapshot;
-mod sockets;
 mod takeovers;
 mod view;
 
@@ -37,8 +38,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+pub use paths::{OpenError as SocketError, frame_time};
 pub use snapshot::Snapshot;
-pub use sockets::OpenError as SocketError;
 
 use crate::clock;
 use crate::cluster::{Codec, Keys, Limit, Machine, Settings};
@@ -47,8 +48,8 @@ use crate::lvs::{self, Owned};
 use crate::vip::{self, Vips};
 
 use self::core::{Core, Found};
+use paths::Paths;
 use pulse::{Parts, Pulse};
-use sockets::Sockets;
 
 /// What prevents a director from running.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,7 @@ pub enum Error {
     Ipvs(#[from] ipvs::Error),
     /// The heartbeat sockets.
     #[error(transparent)]
-    Sockets(#[from] sockets::OpenError),
+    Sockets(#[from] paths::OpenError),
     /// The kernel's addresses and interfaces.
     #[error(transparent)]
     Vips(#[from] vip::OpenError),
@@ -125,8 +126,8 @@ impl Director {
         for missing in lvs::missing_for_nat(config, setting) {
             tracing::warn!(missing, "this host does not forward as a service needs it");
         }
-        let sockets = Sockets::open(config, &loaded.node)?;
         let now = clock::now();
+        let paths = Paths::open(config, &loaded.node, now)?;
         let vips = config
             .groups
             .values()
@@ -143,16 +144,18 @@ impl Director {
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
             Err(error) => tracing::warn!(%error, "memory is not locked"),
         }
-        let machine = Machine::new(settings, session()?, now);
+        let machine = Machine::new(settings, random()?, now);
         let (pulse, reports) = Pulse::spawn(
             Parts {
-                sockets,
+                paths,
                 vips,
                 codec,
                 machine,
             },
             config,
         )?;
+        let targets = config.reachability.clone();
+        let reach = reach::spawn(runtime, targets, config.heartbeat, random()?);
         let (core, snapshots) = Core::start(
             runtime,
             loaded,
@@ -164,6 +167,7 @@ impl Director {
             },
             pulse,
             reports,
+            reach,
             now,
         )?;
         Ok(Self { core, snapshots })
@@ -191,7 +195,7 @@ fn keys(ring: &KeyRing) -> Option<Keys> {
     ))
 }
 
-fn session() -> Result<u64, Error> {
+fn random() -> Result<u64, Error> {
     let mut bytes = [0; 8];
     SystemRandom::new()
         .fill(&mut bytes)

@@ -15,14 +15,14 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::mpsc;
 
-use super::fitness::Circumstances;
+use super::fitness::{Circumstances, Reach};
 use super::journal;
+use super::paths::{Paths, Received};
 use super::realtime;
 use super::snapshot::VipStatus;
-use super::sockets::{Received, Sockets};
 use super::takeovers::{Claimed, Takeovers};
 use crate::clock::{self, Time};
-use crate::cluster::{self, Codec, Event, Input, Machine, Output, Taken};
+use crate::cluster::{self, Codec, Dropped, Event, Input, Machine, Output, Taken};
 use crate::config::model::{Config, Vip};
 use crate::vip::{self, Vips};
 
@@ -50,6 +50,8 @@ pub(super) enum Command {
         /// Whether they have.
         ready: bool,
     },
+    /// How many of the reachability targets answer.
+    Reach(Reach),
     /// Give every group up and end.
     Stop,
 }
@@ -75,8 +77,8 @@ pub(super) struct Report {
 
 /// What the thread is made of; opened where errors can still be told.
 pub(super) struct Parts {
-    /// Heartbeat sockets.
-    pub(super) sockets: Sockets,
+    /// The ways of heartbeats.
+    pub(super) paths: Paths,
     /// The kernel's addresses.
     pub(super) vips: Vips,
     /// From and to datagrams.
@@ -164,11 +166,13 @@ struct Group {
 }
 
 struct Work {
-    sockets: Sockets,
+    paths: Paths,
     vips: Vips,
     codec: Codec,
     machine: Machine,
     groups: BTreeMap<String, Group>,
+    /// How many reachability targets answer, as was told last.
+    reach: Option<Reach>,
     /// Until when an earlier run's VIPs may wait for a decision.
     adopted_until: Time,
     commands: Receiver<Command>,
@@ -195,7 +199,7 @@ impl Work {
         reports: mpsc::Sender<Report>,
     ) -> Self {
         let Parts {
-            sockets,
+            paths,
             vips,
             codec,
             machine,
@@ -215,11 +219,12 @@ impl Work {
             })
             .collect();
         Self {
-            sockets,
+            paths,
             vips,
             codec,
             machine,
             groups,
+            reach: None,
             adopted_until: clock::now() + config.heartbeat.initdead,
             commands,
             wake,
@@ -245,6 +250,8 @@ impl Work {
             // taken over (see the machine's contract).
             self.receive(now);
             self.obey(now);
+            let link = |name: &str| self.vips.link_index(name);
+            self.sent += self.paths.handle_timeout(now, link);
             if self.machine.poll_timeout().is_some_and(|due| due <= now) {
                 self.machine.handle(Input::Timeout, now);
             }
@@ -278,7 +285,7 @@ impl Work {
 
     fn receive(&mut self, now: Time) {
         let (codec, machine) = (&self.codec, &mut self.machine);
-        self.sockets.receive(|received| match received {
+        self.paths.receive(now, |received| match received {
             Received::Datagram { path, bytes } => match codec.decode(path, bytes) {
                 Ok(heartbeat) => {
                     tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
@@ -289,6 +296,10 @@ impl Work {
                     machine.count_dropped(reason);
                 }
             },
+            Received::Damaged { path } => {
+                tracing::trace!(path, "frame damaged");
+                machine.count_dropped(Dropped::Damaged);
+            }
             Received::Refused { path, peer } => {
                 machine.handle(Input::Refused { path, peer }, now);
             }
@@ -307,6 +318,12 @@ impl Work {
                     }
                     self.tell_fitness(now);
                 }
+                Ok(Command::Reach(reach)) => {
+                    self.reach = Some(reach);
+                    self.tell_fitness(now);
+                    let cut_off = reach.is_none();
+                    self.machine.handle(Input::CutOff(cut_off), now);
+                }
                 // Without anybody to obey there is nobody to serve for.
                 Ok(Command::Stop) => self.machine.handle(Input::Stop, now),
                 Err(TryRecvError::Disconnected) => {
@@ -324,6 +341,7 @@ impl Work {
             let links = group.links.iter().map(String::as_str);
             let circumstances = Circumstances {
                 links_down: links.filter(|link| !self.vips.is_up(link)).collect(),
+                reach: self.reach,
             };
             let assessed = circumstances.assess();
             if group.amiss != assessed.amiss {
@@ -372,7 +390,8 @@ impl Work {
         match output {
             Output::Send(heartbeat) => {
                 let mut refused = Vec::new();
-                self.sent += self.sockets.send(
+                self.sent += self.paths.send(
+                    now,
                     |path| self.codec.encode(path, &heartbeat),
                     |path, peer| refused.push((path, peer.to_owned())),
                 );
@@ -628,6 +647,7 @@ impl Work {
         let due = [
             self.machine.poll_timeout(),
             self.vips.poll_timeout(),
+            self.paths.poll_timeout(),
             adopted.then_some(self.adopted_until),
             Some(self.next_report()),
         ];
@@ -653,7 +673,7 @@ impl Work {
             tv_nsec: i64::from(limit.subsec_nanos()),
         };
         let mut fds: Vec<PollFd<'_>> = self
-            .sockets
+            .paths
             .fds()
             .chain([self.vips.as_fd(), self.wake.as_fd()])
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))

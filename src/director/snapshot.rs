@@ -2,7 +2,7 @@
 //!
 //! The only source of `caribe status`, of the API and of metrics, so that they cannot disagree.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ipvs::{Forwarding, Protocol};
@@ -75,6 +75,9 @@ pub struct DirectorStatus {
     pub hears_us: Option<bool>,
     /// Whether it runs the same configuration; `None` until heard, and for this director itself.
     pub same_config: Option<bool>,
+    /// To it and back by the fastest path, as last measured; `None` until then, and for this
+    /// director itself.
+    pub round_trip: Option<Duration>,
     /// Its paths, in configured order. For this director itself: where it listens.
     pub paths: Vec<PathStatus>,
 }
@@ -94,8 +97,10 @@ pub enum Liveness {
 /// One way to a director.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct PathStatus {
-    /// The peer's address on it.
-    pub address: SocketAddr,
+    /// `udp`, `broadcast`, `multicast` or `serial`.
+    pub kind: String,
+    /// Where it leads: `192.0.2.11:539`, `239.1.2.3:539 on eth0`, `/dev/ttyS0 at 115200`.
+    pub address: String,
     /// Whether heartbeats come in on it.
     pub liveness: Liveness,
     /// Since the last good heartbeat; `None` if there was none, and for this director itself.

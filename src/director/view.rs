@@ -12,7 +12,7 @@ use super::snapshot::{
 };
 use crate::clock::Time;
 use crate::cluster;
-use crate::config::model::{Config, HeartbeatPath, Match, Server, Virtual};
+use crate::config::model::{Config, Match, Server, Virtual};
 use crate::health::{self, Verdicts};
 use crate::lvs;
 
@@ -84,25 +84,25 @@ impl View<'_> {
                         .find(|peer| peer.name == director.name)
                 });
                 let age = self.pulse.map(age).unwrap_or_default();
-                let paths =
-                    director
-                        .paths
-                        .iter()
-                        .enumerate()
-                        .map(|(index, HeartbeatPath::Udp(ip))| {
-                            let path = peer.and_then(|peer| peer.paths.get(index));
-                            PathStatus {
-                                address: SocketAddr::new(*ip, self.config.heartbeat.port),
-                                liveness: if local {
-                                    Liveness::Alive
-                                } else {
-                                    path.map_or(Liveness::Unknown, |path| liveness(path.liveness))
-                                },
-                                silence: path
-                                    .and_then(|path| path.silence)
-                                    .map(|silence| silence + age),
-                            }
-                        });
+                let paths = director
+                    .paths
+                    .iter()
+                    .enumerate()
+                    .map(|(index, configured)| {
+                        let path = peer.and_then(|peer| peer.paths.get(index));
+                        PathStatus {
+                            kind: configured.kind().to_owned(),
+                            address: configured.place(self.config.heartbeat.port),
+                            liveness: if local {
+                                Liveness::Alive
+                            } else {
+                                path.map_or(Liveness::Unknown, |path| liveness(path.liveness))
+                            },
+                            silence: path
+                                .and_then(|path| path.silence)
+                                .map(|silence| silence + age),
+                        }
+                    });
                 DirectorStatus {
                     name: director.name.clone(),
                     priority: director.priority,
@@ -114,6 +114,7 @@ impl View<'_> {
                     },
                     hears_us: peer.map(|peer| peer.hears_us),
                     same_config: peer.and_then(|peer| peer.same_config),
+                    round_trip: peer.and_then(|peer| peer.round_trip),
                     paths: paths.collect(),
                 }
             })

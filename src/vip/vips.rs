@@ -292,6 +292,12 @@ impl<H: Host> Vips<H> {
             .unwrap_or_else(|| self.table.link(interface).is_some_and(Link::is_up))
     }
 
+    /// The kernel's number of an interface, if there is one of that name.
+    #[must_use]
+    pub fn link_index(&self, interface: &str) -> Option<u32> {
+        self.table.link(interface).map(|link| link.index)
+    }
+
     /// What has been counted since the start.
     #[must_use]
     pub fn counts(&self) -> Counts {

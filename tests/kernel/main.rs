@@ -5,6 +5,7 @@
 mod adoption;
 mod failover;
 mod host;
+mod paths;
 mod servers;
 mod sync;
 mod table;

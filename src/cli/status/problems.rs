@@ -171,9 +171,17 @@ fn of_director<'a>(director: &'a DirectorStatus, problems: &mut Vec<Problem<'a>>
     {
         add(format!(
             "path {} to {name} {}",
-            path.address,
+            path_name(path),
             path_text(path)
         ));
+    }
+}
+
+/// An address alone says that it is one of UDP.
+pub(super) fn path_name(path: &PathStatus) -> String {
+    match path.kind.as_str() {
+        "udp" => path.address.clone(),
+        kind => format!("{kind} {}", path.address),
     }
 }
 

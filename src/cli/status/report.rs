@@ -1,8 +1,9 @@
 //! The text of `caribe status`: problems first, then directors, groups and services.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::problems::{self, Gravity, Problem, Subject, server_name};
+use super::problems::{self, Gravity, Problem, Subject, path_name, server_name};
 use crate::cli::format::{Style, duration, harmless, wrap};
 use crate::cli::output::Screen;
 use crate::cli::table::{Align, Cell, Table};
@@ -120,6 +121,7 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
         ("CONFIG", Align::Left),
         ("PATH", Align::Left),
         ("HEARD", Align::Left),
+        ("ROUND TRIP", Align::Right),
     ]);
     for director in directors {
         let name = if director.local {
@@ -127,6 +129,9 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
         } else {
             director.name.clone()
         };
+        let alive = director.liveness == Liveness::Alive;
+        let round_trip = director.round_trip.filter(|_| alive);
+        let round_trip = round_trip.map(milliseconds).unwrap_or_default();
         let mut paths = director.paths.iter();
         let (address, heard) = path_cells(paths.next(), director.local);
         table.row([
@@ -137,14 +142,32 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
             answer_cell(director.same_config, "same", "DIFFERS"),
             address,
             heard,
+            round_trip.into(),
         ]);
         for path in paths {
             let (address, heard) = path_cells(Some(path), director.local);
             let empty = Cell::default;
-            table.row([empty(), empty(), empty(), empty(), empty(), address, heard]);
+            table.row([
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                empty(),
+                address,
+                heard,
+                empty(),
+            ]);
         }
     }
     table
+}
+
+/// `0.3ms`: most are far below one.
+fn milliseconds(time: Duration) -> String {
+    if time >= Duration::from_millis(100) {
+        return duration(time);
+    }
+    format!("{:.1}ms", time.as_secs_f64() * 1000.0)
 }
 
 fn liveness_cell(liveness: Liveness) -> Cell {
@@ -177,7 +200,7 @@ fn path_cells(path: Option<&PathStatus>, local: bool) -> (Cell, Cell) {
         (Liveness::Dead, None) => Cell::new("DEAD", Style::Bad),
         (Liveness::Unknown, _) => Cell::new("never", Style::Warning),
     };
-    (path.address.to_string().into(), heard)
+    (path_name(path).into(), heard)
 }
 
 /// `sync: eth1 id 1, sending and receiving; expire_nodest_conn 1, sync_retries 1`

@@ -24,7 +24,8 @@ fn secs(seconds: u64) -> Duration {
 
 fn director(name: &str, priority: u16, local: bool, addresses: [&str; 2]) -> DirectorStatus {
     let path = |address: &str| PathStatus {
-        address: address.parse().unwrap(),
+        kind: "udp".to_owned(),
+        address: address.to_owned(),
         liveness: Liveness::Alive,
         silence: (!local).then_some(Duration::from_millis(80)),
     };
@@ -35,6 +36,7 @@ fn director(name: &str, priority: u16, local: bool, addresses: [&str; 2]) -> Dir
         liveness: Liveness::Alive,
         hears_us: (!local).then_some(true),
         same_config: (!local).then_some(true),
+        round_trip: (!local).then_some(Duration::from_micros(340)),
         paths: addresses.map(path).into(),
     }
 }

@@ -9,6 +9,7 @@ fn me(name: &str) -> Me<'_> {
         priority: 100,
         stopping: false,
         waiting: false,
+        cut_off: false,
         start_ends: Time::ZERO,
         deadtime: DEADTIME,
         rules: Rules::default(),
@@ -382,4 +383,71 @@ fn who_is_active_behind_a_third_is_left_alone() {
     };
     assert_eq!(verdict(silent), Verdict::Keep);
     assert_eq!(verdict(refused), Verdict::Take(Taken::Start));
+}
+
+#[test]
+fn a_director_that_reaches_nothing_leaves_only_to_whom_it_cannot_hear() {
+    let claim = claim(Role::Standby, standing(100));
+    let alive = view("b", &claim);
+    let dead = |cause| View {
+        alive: false,
+        death: Some(cause),
+        ..alive
+    };
+    let silent = dead(DeathCause::Silence);
+    let stopped = dead(DeathCause::Stopped);
+    let refused = dead(DeathCause::Refused);
+    let never = View {
+        alive: false,
+        claim: None,
+        ..alive
+    };
+    let cut = Verdict::Leave(Left::CutOff, None);
+    let keep = Verdict::Keep;
+    let cases: [(&[View<'_>], bool, Fitness, &Verdict); 9] = [
+        (&[silent], true, Fitness::UNFIT, &cut),
+        (&[silent, stopped], true, Fitness::UNFIT, &cut),
+        (&[silent, never], true, Fitness::UNFIT, &cut),
+        // For want of a carrier alone, or by what is not yet told.
+        (&[silent], false, Fitness::UNFIT, &keep),
+        (&[silent], true, Fitness::FULL, &keep),
+        // Nobody else can have taken over.
+        (&[stopped], true, Fitness::UNFIT, &keep),
+        (&[refused], true, Fitness::UNFIT, &keep),
+        (&[never], true, Fitness::UNFIT, &keep),
+        (&[], true, Fitness::UNFIT, &keep),
+    ];
+    for (peers, cut_off, fitness, expected) in cases {
+        let mut group = group(Role::Active);
+        group.fitness = fitness;
+        let me = Me { cut_off, ..me("a") };
+        let (verdict, _) = group.judge(me, peers, NOW);
+        assert_eq!(verdict, *expected, "{peers:?}, {cut_off}, {fitness:?}");
+    }
+}
+
+#[test]
+fn who_left_because_it_was_cut_off_comes_back_when_it_reaches_something() {
+    let claim = claim(Role::Standby, standing(100));
+    let silent = View {
+        alive: false,
+        death: Some(DeathCause::Silence),
+        ..view("b", &claim)
+    };
+    let mut group = group(Role::Standby);
+    group.last_owner = Some("a".to_owned());
+    group.settled = true;
+    group.fitness = Fitness::UNFIT;
+    let cut_off = Me {
+        cut_off: true,
+        ..me("a")
+    };
+    assert_eq!(group.judge(cut_off, &[silent], NOW).0, Verdict::Unfit);
+    // Whichever is told first.
+    group.fitness = Fitness(500);
+    let take = Verdict::Take(Taken::Unclaimed);
+    assert_eq!(group.judge(cut_off, &[silent], NOW).0, take);
+    group.take(&Taken::Unclaimed, Rules::default(), NOW);
+    assert_eq!(group.judge(cut_off, &[silent], NOW).0, Verdict::Keep);
+    assert_eq!(group.judge(me("a"), &[silent], NOW).0, Verdict::Keep);
 }

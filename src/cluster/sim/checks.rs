@@ -337,6 +337,7 @@ impl World {
                     return told("and was not paused");
                 }
             }
+            Left::CutOff => return told("and was not told that it reaches nothing"),
             Left::Removed => return told("and the group is there"),
         }
         Ok(())

@@ -1,17 +1,14 @@
-//! The cluster's directors: names, paths and timing.
+//! The cluster's directors: names, keys and timing.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::{at_most, by_name, family, names, quote, some_of, suggest};
+use super::{at_most, by_name, names, paths, quote, some_of, suggest};
 use crate::config::HostFacts;
 use crate::config::diagnostic::{Fault, Faults, Span};
 use crate::config::duration::show;
-use crate::config::model::{
-    Cluster, Director, HeartbeatPath, HeartbeatTiming, MAX_DIRECTORS, MAX_PATHS,
-};
-use crate::config::raw::{self, At, Field};
+use crate::config::model::{Cluster, Director, HeartbeatTiming, MAX_DIRECTORS, MAX_PATHS};
+use crate::config::raw::{self, Field};
 use crate::config::schema::cluster as c;
 
 pub(super) fn cluster(cluster: &raw::Cluster, faults: &mut Faults) -> Option<Cluster> {
@@ -42,7 +39,7 @@ pub(super) fn cluster(cluster: &raw::Cluster, faults: &mut Faults) -> Option<Clu
 }
 
 /// Reports what comes a second time.
-fn once<'f, K: Ord + std::fmt::Display + 'f>(
+pub(super) fn once<'f, K: Ord + std::fmt::Display + 'f>(
     what: &str,
     items: impl Iterator<Item = (&'f K, &'f Span)>,
     faults: &mut Faults,
@@ -157,96 +154,24 @@ pub(super) fn directors(
     {
         at_most(MAX_PATHS, "heartbeat path", paths, faults);
     }
-    paths_agree(&given.value, faults);
-    let paths = given.value.iter().flat_map(usable_paths);
-    once(
-        "heartbeat address",
-        paths.map(|(_, at)| (&at.value, &at.span)),
-        faults,
-    );
+    paths::agree(&given.value, faults);
     let built: Vec<_> = given
         .value
         .iter()
-        .map(|director| (director.name.given().cloned(), build(director)))
+        .map(|director| (director.name.given().cloned(), build(director, faults)))
         .collect();
     by_name("director", built, faults)
 }
 
-/// The paths that could be read, with their index.
-pub(super) fn usable_paths(director: &raw::Director) -> impl Iterator<Item = (usize, &At<IpAddr>)> {
-    let paths = director
-        .paths
-        .value()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    paths
-        .iter()
-        .enumerate()
-        .filter_map(|(index, path)| Some((index, path.given()?)))
-}
-
-fn build(director: &raw::Director) -> Option<Director> {
-    let paths = director.paths.value()?;
+fn build(director: &raw::Director, faults: &mut Faults) -> Option<Director> {
+    let paths = paths::build(director, faults);
     Some(Director {
         name: director.name.value()?.clone(),
         priority: director
             .priority
             .or(u16::try_from(c::PRIORITY.default_integer()).unwrap_or_default())?,
-        paths: paths
-            .iter()
-            .map(|path| path.value().copied().map(HeartbeatPath::Udp))
-            .collect::<Option<_>>()?,
+        paths: paths?,
     })
-}
-
-/// Path `i` of each director must be able to talk to path `i` of every other.
-fn paths_agree(directors: &[raw::Director], faults: &mut Faults) {
-    for director in directors {
-        if let Some(paths) = director
-            .paths
-            .given()
-            .filter(|paths| paths.value.is_empty())
-        {
-            faults.add(
-                Fault::new(&paths.span, "the director has no heartbeat path")
-                    .label("expected at least one, such as { udp = \"192.0.2.11\" }"),
-            );
-            return;
-        }
-    }
-    let mut with_paths = directors
-        .iter()
-        .filter_map(|director| Some((director, director.paths.given()?)));
-    let Some((first, first_paths)) = with_paths.next() else {
-        return;
-    };
-    for (director, paths) in with_paths {
-        let (expected, found) = (first_paths.value.len(), paths.value.len());
-        if found != expected {
-            faults.add(
-                Fault::new(
-                    &paths.span,
-                    "directors have different numbers of heartbeat paths",
-                )
-                .label(format!("{found} here"))
-                .also(&first_paths.span, format!("{expected} here"))
-                .help("the first path of one talks to the first of the other, and so on"),
-            );
-            continue;
-        }
-        for ((i, a), (j, b)) in usable_paths(first)
-            .flat_map(|one| usable_paths(director).map(move |other| (one, other)))
-        {
-            if i == j && a.value.is_ipv4() != b.value.is_ipv4() {
-                let text = format!("path {} of two directors is of two families", i + 1);
-                faults.add(
-                    Fault::new(&b.span, text)
-                        .label(family(b.value))
-                        .also(&a.span, family(a.value)),
-                );
-            }
-        }
-    }
 }
 
 /// This host must be one of the directors.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::directors::usable_paths;
-use super::{at_most, by_name, names, quote, require_known};
+use super::{at_most, by_name, names, paths, quote, require_known};
 use crate::config::diagnostic::{Fault, Faults, Span};
 use crate::config::model::{Failback, Group, MAX_GROUPS, Vip};
 use crate::config::raw::{self, At, Field};
@@ -71,7 +70,7 @@ impl<'f> Vips<'f> {
         faults: &mut Faults,
     ) {
         for director in directors.value().into_iter().flatten() {
-            for (_, path) in usable_paths(director) {
+            for path in paths::unicast(director) {
                 if let Some(vip) = self.place(path.value) {
                     faults.add(
                         Fault::new(&path.span, "a heartbeat path uses a virtual address")

@@ -1,6 +1,6 @@
 //! Reads the values of one table, each by the kind that the schema gives its key.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -8,8 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::text::{
-    quote, read_address, read_address_port, read_interface, read_multicast, read_name,
-    read_network, read_path,
+    quote, read_address, read_address_port, read_broadcast, read_interface, read_multicast,
+    read_name, read_network, read_path,
 };
 use super::value::{checked, duration_of, integer_of, text_of, type_of, wrong_type};
 use crate::config::diagnostic::{Fault, Faults, Span};
@@ -177,6 +177,12 @@ impl<'t> Table<'t> {
         self.read(key, faults, read_address)
     }
 
+    /// A broadcast address.
+    pub(super) fn broadcast(&self, key: &Key, faults: &mut Faults) -> Field<Ipv4Addr> {
+        self.read(key, faults, read_broadcast)
+    }
+
+    /// A multicast group.
     pub(super) fn multicast(&self, key: &Key, faults: &mut Faults) -> Field<IpAddr> {
         self.read(key, faults, read_multicast)
     }
@@ -260,6 +266,14 @@ impl<'t> Table<'t> {
         self.list(key, faults, |kind, value, faults| {
             let text = text_of(key, kind, value, faults)?;
             checked(&text, faults, read_interface)
+        })
+    }
+
+    /// An array of addresses.
+    pub(super) fn addresses(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<IpAddr>>> {
+        self.list(key, faults, |kind, value, faults| {
+            let text = text_of(key, kind, value, faults)?;
+            checked(&text, faults, read_address)
         })
     }
 

@@ -1,6 +1,6 @@
 //! Makes sense of strings: names, paths, interfaces, addresses.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -140,6 +140,27 @@ pub(super) fn read_multicast(text: &At<String>) -> Result<IpAddr, Fault> {
             format!("{} is no multicast address", quote(&text.value)),
         )
         .label("expected one such as 224.0.0.81 or ff02::81")),
+    }
+}
+
+/// That it is a network's last address cannot be seen without the network.
+pub(super) fn read_broadcast(text: &At<String>) -> Result<Ipv4Addr, Fault> {
+    let fault = Fault::new(
+        &text.span,
+        format!("{} is no broadcast address", quote(&text.value)),
+    );
+    match text.value.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address))
+            if !address.is_multicast() && !address.is_unspecified() && !address.is_loopback() =>
+        {
+            Ok(address)
+        }
+        Ok(IpAddr::V6(_)) => Err(fault
+            .label("IPv6 has no broadcast")
+            .help("use `multicast`, such as \"ff05::539\"")),
+        Ok(IpAddr::V4(_)) | Err(_) => {
+            Err(fault.label("expected the last address of a network, such as 192.0.2.255"))
+        }
     }
 }
 

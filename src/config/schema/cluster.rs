@@ -1,4 +1,4 @@
-//! The sections about directors: cluster, heartbeat, director, group, control.
+//! The sections about directors: cluster, heartbeat, director, reachability, group, control.
 
 use super::{HOUR, Key, Kind, Otherwise, Section, ms, secs};
 
@@ -22,8 +22,8 @@ pub(in super::super) const CLUSTER_KEYS: Key = Key {
     kind: Kind::List(&Kind::Path),
     otherwise: Otherwise::Required,
     doc: "Key files. The first signs heartbeats, all of them verify: to change the key, add the \
-          new one at the end on every director and reload, then move it to the front, then drop \
-          the old one. Each is a regular file of mode 0600 or 0400 that belongs to root or to the \
+          new one at the end on every director, then move it to the front, then drop the old \
+          one (see CHANGING THE KEY). Each is a regular file of mode 0600 or 0400 that belongs to root or to the \
           user running caribe; anything else is refused. It holds one line of 64 or more \
           hexadecimal digits, or of base64 that stands for 32 bytes or more.",
 };
@@ -104,21 +104,105 @@ pub(in super::super) const PATHS: Key = Key {
     otherwise: Otherwise::Required,
     doc: "The ways for heartbeats to this director, at least one and at most 16. The first path of \
           one director talks to the first path of every other, the second to the second, and so \
-          on; so every director has as many. Two paths over different switches are worth having.",
+          on; so every director has as many. Two paths over different switches are worth having, IPv4 and \
+          IPv6 and other kinds together.",
 };
 
 pub(in super::super) const PATH: Section = Section {
     header: "director.paths",
-    doc: "Each entry of a director's paths is an inline table.",
-    keys: &[&PATH_UDP],
-    later: &["serial", "baud", "broadcast", "multicast"],
+    doc: "Each entry of a director's paths is an inline table with exactly one of udp, broadcast, \
+          multicast and serial. The paths of one place in all directors' lists are of one kind, \
+          and lead to each other.",
+    keys: &[
+        &PATH_UDP,
+        &PATH_BROADCAST,
+        &PATH_MULTICAST,
+        &PATH_INTERFACE,
+        &PATH_TTL,
+        &PATH_SERIAL,
+        &PATH_BAUD,
+    ],
+    later: &[],
 };
 
 pub(in super::super) const PATH_UDP: Key = Key {
     name: "udp",
     kind: Kind::Address,
+    otherwise: Otherwise::Is("none"),
+    doc: "An address of the director itself, not a virtual one. The other directors send to it. \
+          The only kind of path by which a director learns at once that a peer's daemon is gone \
+          while its host lives.",
+};
+
+pub(in super::super) const PATH_BROADCAST: Key = Key {
+    name: "broadcast",
+    kind: Kind::Address,
+    otherwise: Otherwise::Is("none"),
+    doc: "The IPv4 broadcast address of a network that the directors share, such as 192.0.2.255, \
+          the same for all of them; or 255.255.255.255, with interface. Every host of the network \
+          receives the heartbeats.",
+};
+
+pub(in super::super) const PATH_MULTICAST: Key = Key {
+    name: "multicast",
+    kind: Kind::Address,
+    otherwise: Otherwise::Is("none"),
+    doc: "A multicast group, IPv4 or IPv6, the same for all directors; 239.0.0.0/8 and ff05::/16 \
+          are free to use in a site. Needs interface.",
+};
+
+pub(in super::super) const PATH_INTERFACE: Key = Key {
+    name: "interface",
+    kind: Kind::Interface,
+    otherwise: Otherwise::Is("with broadcast, the one that has the network"),
+    doc: "With broadcast and multicast: where this director has the network. Directors may have it \
+          on interfaces of different names.",
+};
+
+pub(in super::super) const PATH_TTL: Key = Key {
+    name: "ttl",
+    kind: Kind::Integer(1, 255),
+    otherwise: Otherwise::Integer(1),
+    doc: "With multicast: 1 stays on the network; each router on the way to a peer needs 1 more.",
+};
+
+pub(in super::super) const PATH_SERIAL: Key = Key {
+    name: "serial",
+    kind: Kind::Path,
+    otherwise: Otherwise::Is("none"),
+    doc: "The device of a serial line to the other director, over a null modem cable; only where \
+          there are two directors. It is opened raw, with 8 bits, no parity and no flow control, \
+          and again when it was away. Nothing else may use it: no console, no getty.",
+};
+
+pub(in super::super) const PATH_BAUD: Key = Key {
+    name: "baud",
+    kind: Kind::Integer(9600, 460_800),
+    otherwise: Otherwise::Integer(115_200),
+    doc: "With serial: 9600, 19200, 38400, 57600, 115200, 230400 or 460800 bits a second, the same \
+          at both ends. When a heartbeat takes longer on the line than keepalive, it is sent as \
+          often as the line allows, and deadtime should leave room for three; caribe check tells.",
+};
+
+pub(in super::super) const REACHABILITY: Section = Section {
+    header: "[reachability]",
+    doc: "Hosts that tell a director whether it is itself cut off. Optional.",
+    keys: &[&TARGETS],
+    later: &[],
+};
+
+pub(in super::super) const TARGETS: Key = Key {
+    name: "targets",
+    kind: Kind::List(&Kind::Address),
     otherwise: Otherwise::Required,
-    doc: "An address of the director itself, not a virtual one. The other directors send to it.",
+    doc: "Addresses, IPv4 or IPv6, at most 16, that answer echo requests (ping) as long as the \
+          network of the clients can be reached: the router, a switch. Each is asked every five \
+          keepalives, but every 200ms at least and every second at most, and counts as unreached \
+          when it has not answered for deadtime and for three requests. A director that reaches \
+          fewer than another is less fit for every group; one that reaches none is unfit: it gives \
+          its groups to a peer that reaches any, gives them up when it hears no peer any more, and \
+          takes none over unless it knows that its peers are no better off. A virtual address or \
+          one of a director is no good target.",
 };
 
 pub(in super::super) const GROUP: Section = Section {

@@ -26,6 +26,7 @@ pub mod director;
 pub mod farm;
 pub mod guest;
 pub mod host;
+pub mod line;
 pub mod net;
 pub mod packages;
 pub mod wait;
@@ -34,6 +35,7 @@ pub use client::{Load, Report};
 pub use director::Director;
 pub use farm::{Family, Farm, Mode};
 pub use host::{Host, Process};
+pub use line::SerialLine;
 pub use net::{Bridge, Cable};
 pub use wait::until;
 
