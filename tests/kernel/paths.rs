@@ -1,5 +1,6 @@
 //! A pair that hears each other by every kind of path, and what it does when some of them fail.
 
+use std::process::Command;
 use std::time::Duration;
 
 use lab::farm::{self, service_address};
@@ -111,12 +112,20 @@ kernel_test! {
         let mut farm = farm_with(lab, [&two(11), &two(12)], "");
         farm.start_pair();
         assert_together(&farm, &["udp", "multicast"]);
-        farm.ha2.host.ip(&["link set eth2 name gone".to_owned()]);
+        farm.ha2.host.ip(&["link delete eth2".to_owned()]);
         until("the path is down", SOON, || path_is(&farm.ha1, 1, "dead"));
+        // Another interface of the same name, with another number.
+        let ha2 = farm.ha2.host.pid();
+        for line in [
+            format!("link add ha2-eth2 type veth peer name eth2 netns {ha2}"),
+            "link set ha2-eth2 master heartbeat up".to_owned(),
+        ] {
+            let done = Command::new("ip").args(line.split(' ')).status();
+            assert!(done.is_ok_and(|status| status.success()), "{line}");
+        }
         farm.ha2.host.ip(&[
-            "link set gone down".to_owned(),
-            "link set gone name eth2".to_owned(),
             "link set eth2 up".to_owned(),
+            "address add 10.9.0.12/24 dev eth2".to_owned(),
         ]);
         assert_together(&farm, &["udp", "multicast"]);
     }

@@ -83,7 +83,10 @@ fn every_setting_makes_a_difference() {
         ("timeout = \"2s\"", "timeout = \"3s\""),
         ("weight = 3", "weight = 4"),
         ("10.0.1.22", "10.0.1.23"),
-        ("[[group]]", "[reachability]\ntargets = [\"192.0.2.1\"]\n[[group]]"),
+        (
+            "[[group]]",
+            "[reachability]\ntargets = [\"192.0.2.1\"]\n[[group]]",
+        ),
     ] {
         assert_ne!(with(old, new), good, "{old} -> {new}");
     }
