@@ -27,7 +27,7 @@ fn collect(command: &Command, parent: &str, found: &mut BTreeMap<String, BTreeSe
         });
         found.insert(name.clone(), names.collect());
     }
-    for subcommand in command.get_subcommands() {
+    for subcommand in command.get_subcommands().filter(|it| !it.is_hide_set()) {
         collect(subcommand, &format!("{name} "), found);
     }
 }

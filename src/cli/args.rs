@@ -39,8 +39,17 @@ pub enum Command {
     /// What is wrong comes first. The exit status says only whether the daemon answered: for
     /// monitoring ask /readyz of the API, or take --json.
     Status(StatusArgs),
+    /// Remove what a daemon that has died has left: its addresses
+    ///
+    /// That is every address of the configuration, whoever has put it, and every address and route
+    /// with caribe's mark. Nothing happens where nothing is left, or while the daemon's guard is
+    /// about to do the same.
+    Release(ReleaseArgs),
     /// Make the secret that the directors of a cluster share
     Key(KeyArgs),
+    /// Remove the addresses of a daemon that dies; started by it
+    #[command(hide = true)]
+    Guard(GuardArgs),
 }
 
 /// `caribe run`
@@ -114,6 +123,31 @@ pub struct StatusArgs {
     /// The configuration that names the control socket [default: /etc/caribe/caribe.toml]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `caribe release`
+#[derive(Args, Clone, Debug)]
+pub struct ReleaseArgs {
+    /// The configuration, which names addresses and control socket
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Even while a daemon or its guard runs; one that runs puts them back
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `caribe guard`, which `caribe run` starts
+#[derive(Args, Clone, Debug)]
+pub struct GuardArgs {
+    /// The daemon's control socket
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// The daemon's process number
+    #[arg(long, value_name = "PROCESS")]
+    pub daemon: u32,
+    /// How and how much to log.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// `caribe key`

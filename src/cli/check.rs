@@ -132,6 +132,14 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
     }
     let setting = |path: &str| fs::read_to_string(Path::new("/proc/sys").join(path)).ok();
     warnings.extend(lvs::missing_for_nat(&loaded.config, setting));
+    if let Some(device) = &loaded.config.watchdog.device
+        && !device.exists()
+    {
+        let device = device.display();
+        warnings.push(format!(
+            "this host has no watchdog {device}: load its driver"
+        ));
+    }
     if !Path::new("/proc/net/ip_vs").exists() {
         warnings.push("the kernel has no IPVS now: try `modprobe ip_vs`".to_owned());
     }

@@ -4,9 +4,11 @@ pub mod args;
 mod check;
 mod exit;
 mod format;
+mod guard;
 mod key;
 pub mod logging;
 pub mod output;
+mod release;
 mod run;
 mod status;
 mod table;
@@ -36,6 +38,8 @@ pub fn main() -> Exit {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Status(args) => status::status(&args),
+        Command::Release(args) => release::release(&args),
+        Command::Guard(args) => guard::guard(&args),
         Command::Key(args) => match args.command {
             args::KeyCommand::Generate(args) => key::generate(&args),
         },

@@ -9,9 +9,10 @@ use tokio::sync::oneshot;
 
 use super::args::RunArgs;
 use super::output::{complain, print_report};
-use super::{Exit, logging};
+use super::{Exit, guard, logging};
 use crate::config::{self, HostFacts, Loaded};
 use crate::control::Server;
+use crate::director::guard::{Guard, first_charge};
 use crate::director::{self, Director};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
@@ -45,14 +46,32 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error, Exit::Failed),
     };
+    let guard = guarded(args, &loaded);
     let director = match Director::start(runtime.handle(), &loaded) {
-        Ok(director) => director,
+        Ok(director) => match guard {
+            Some(guard) => director.guarded_by(guard),
+            None => director,
+        },
         Err(error) => return failed(&Remedied(&error), exit_of(&error)),
     };
     match serve(&runtime, &loaded, director, server) {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Failed,
         Err(error) => failed(&error, Exit::Failed),
+    }
+}
+
+/// The guard, before there is anything to guard. A director without one is better than none.
+fn guarded(args: &RunArgs, loaded: &Loaded) -> Option<Guard> {
+    let socket = loaded.config.control.socket.clone();
+    let log = args.log.clone();
+    let command = move || guard::command(&socket, &log);
+    match Guard::spawn(command, first_charge(&loaded.config)) {
+        Ok(guard) => Some(guard),
+        Err(error) => {
+            tracing::error!(%error, "no guard: VIPs would stay behind if this process died");
+            None
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::diagnostic::{Fault, Faults, Span};
-use super::model::{Config, Control, Digest};
+use super::model::{Config, Control, Digest, Watchdog};
 use super::raw::{self, At, Field, quote};
 use super::schema::cluster as c;
 use super::suggest;
@@ -35,6 +35,7 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
         ipvs::refuse_mixed_families(&file.ipvs, &file.virtuals, virtuals, faults);
     }
     let control = control(&file.control, faults);
+    let watchdog = watchdog(&file.watchdog);
 
     let mut config = Config {
         cluster: cluster?,
@@ -45,6 +46,7 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
         ipvs: ipvs?,
         reachability: reachability?,
         control: control?,
+        watchdog: watchdog?,
         digest: Digest::default(),
     };
     match digest::of(&config) {
@@ -75,6 +77,13 @@ fn control(control: &raw::Control, faults: &mut Faults) -> Option<Control> {
     }
     Some(Control {
         socket: PathBuf::from(socket),
+    })
+}
+
+fn watchdog(watchdog: &raw::Watchdog) -> Option<Watchdog> {
+    let device = watchdog.device.optional()?;
+    Some(Watchdog {
+        device: device.map(PathBuf::from),
     })
 }
 

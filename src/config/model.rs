@@ -44,6 +44,8 @@ pub struct Config {
     pub reachability: Vec<IpAddr>,
     /// Where the API listens.
     pub control: Control,
+    /// What resets the host when heartbeats stop.
+    pub watchdog: Watchdog,
     /// What two directors compare to know that they run the same settings.
     pub digest: Digest,
 }
@@ -305,4 +307,11 @@ pub struct Sync {
 pub struct Control {
     /// The Unix socket of the API.
     pub socket: PathBuf,
+}
+
+/// `[watchdog]`
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Watchdog {
+    /// The kernel's watchdog that is to be fed.
+    pub device: Option<PathBuf>,
 }

@@ -34,6 +34,7 @@ pub(super) struct File {
     pub(super) virtuals: Field<Vec<Virtual>>,
     pub(super) ipvs: Ipvs,
     pub(super) control: Control,
+    pub(super) watchdog: Watchdog,
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +129,11 @@ pub(super) struct Control {
     pub(super) socket: Field<String>,
 }
 
+#[derive(Debug, Default)]
+pub(super) struct Watchdog {
+    pub(super) device: Field<String>,
+}
+
 /// Reads a parsed file, and reports what is not as the schema has it.
 pub(super) fn read(document: &DeTable<'_>, faults: &mut Faults) -> File {
     let root = Table::new(&schema::ROOT, document, 0..0, faults);
@@ -140,6 +146,7 @@ pub(super) fn read(document: &DeTable<'_>, faults: &mut Faults) -> File {
         virtuals: many(&root, &schema::ROOT_VIRTUAL, faults, virtual_service),
         ipvs: one(&root, &schema::ROOT_IPVS, faults, ipvs::read),
         control: one(&root, &schema::ROOT_CONTROL, faults, control),
+        watchdog: one(&root, &schema::ROOT_WATCHDOG, faults, watchdog),
     }
 }
 
@@ -311,5 +318,11 @@ fn forwarding(word: &str) -> Option<Forwarding> {
 fn control(table: &Table<'_>, faults: &mut Faults) -> Control {
     Control {
         socket: table.path(&c::SOCKET, faults),
+    }
+}
+
+fn watchdog(table: &Table<'_>, faults: &mut Faults) -> Watchdog {
+    Watchdog {
+        device: table.path(&c::WATCHDOG_DEVICE, faults),
     }
 }

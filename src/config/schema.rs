@@ -189,7 +189,7 @@ pub(super) mod cluster;
 pub(super) mod ipvs;
 pub(super) mod service;
 
-use cluster::{CLUSTER, CONTROL, DIRECTOR, GROUP, HEARTBEAT, REACHABILITY};
+use cluster::{CLUSTER, CONTROL, DIRECTOR, GROUP, HEARTBEAT, REACHABILITY, WATCHDOG};
 use ipvs::IPVS;
 use service::VIRTUAL;
 
@@ -210,6 +210,7 @@ pub(super) const SECTIONS: &[&Section] = &[
     &ipvs::SYNC,
     &ipvs::SYSCTL,
     &CONTROL,
+    &WATCHDOG,
 ];
 
 /// The file itself.
@@ -225,6 +226,7 @@ pub(super) const ROOT: Section = Section {
         &ROOT_VIRTUAL,
         &ROOT_IPVS,
         &ROOT_CONTROL,
+        &ROOT_WATCHDOG,
     ],
     later: &["failover"],
 };
@@ -275,6 +277,13 @@ pub(super) const ROOT_IPVS: Key = Key {
     name: "ipvs",
     kind: Kind::Table(&IPVS),
     otherwise: Otherwise::Is("the kernel's IPVS is set up as the host has it"),
+    doc: "",
+};
+
+pub(super) const ROOT_WATCHDOG: Key = Key {
+    name: "watchdog",
+    kind: Kind::Table(&WATCHDOG),
+    otherwise: Otherwise::Is("none"),
     doc: "",
 };
 

@@ -11,7 +11,7 @@ mod server;
 
 pub use client::Client;
 pub use error::Error;
-pub use server::Server;
+pub use server::{Hold, Server, guard_lock_path, lock_path};
 
 /// Where the API listens unless the configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/caribe/caribe.sock";

@@ -164,6 +164,62 @@ impl Server {
     }
 }
 
+/// The file that a daemon on `socket` has locked while it runs, with its process number in it.
+#[must_use]
+pub fn lock_path(socket: &Path) -> PathBuf {
+    beside(socket, ".lock")
+}
+
+/// The file that the guard of a daemon on `socket` has locked while it lives.
+#[must_use]
+pub fn guard_lock_path(socket: &Path) -> PathBuf {
+    beside(socket, ".guard")
+}
+
+fn beside(socket: &Path, suffix: &str) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Proof that no daemon runs on a socket, and none can start while it is held.
+#[derive(Debug)]
+pub struct Hold {
+    _lock: Option<File>,
+}
+
+impl Hold {
+    /// Makes sure that no daemon runs on `socket`. Leaves no trace in the lock file, by which a
+    /// guard knows the next run from the last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyRunning`], or [`Error::System`] if the lock file can't be looked at.
+    pub fn take(socket: &Path) -> Result<Self, Error> {
+        let path = lock_path(socket);
+        let lock = match File::open(&path) {
+            Ok(lock) => lock,
+            // None has ever run.
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Self { _lock: None }),
+            Err(err) => return Err(Error::system("open the lock file", &path)(err)),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { _lock: Some(lock) }),
+            Err(TryLockError::WouldBlock) => Err(already_running(socket, lock)),
+            Err(TryLockError::Error(err)) => Err(Error::system("lock", &path)(err)),
+        }
+    }
+
+    /// Whether a guard lives on `socket` that looks after the addresses of a daemon that has died.
+    #[must_use]
+    pub fn is_guarded(&self, socket: &Path) -> bool {
+        let Ok(lock) = File::open(guard_lock_path(socket)) else {
+            return false;
+        };
+        matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+}
+
 async fn serve_connection(
     stream: UnixStream,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -265,9 +321,7 @@ fn create_directory_of(path: &Path) -> Result<(), Error> {
 ///
 /// The file stays: to remove it would open the same race again.
 fn take_lock(socket: &Path) -> Result<File, Error> {
-    let mut path = socket.as_os_str().to_owned();
-    path.push(".lock");
-    let path = PathBuf::from(path);
+    let path = lock_path(socket);
     let mut lock = OpenOptions::new()
         .read(true)
         .write(true)
@@ -278,15 +332,7 @@ fn take_lock(socket: &Path) -> Result<File, Error> {
         .map_err(Error::system("open the lock file", &path))?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let read = lock.take(32).read_to_string(&mut text);
-            let process = read.ok().and_then(|_| text.trim().parse().ok());
-            return Err(Error::AlreadyRunning {
-                socket: socket.to_owned(),
-                process,
-            });
-        }
+        Err(TryLockError::WouldBlock) => return Err(already_running(socket, lock)),
         Err(TryLockError::Error(source)) => {
             return Err(Error::System {
                 action: "lock",
@@ -300,6 +346,15 @@ fn take_lock(socket: &Path) -> Result<File, Error> {
         .and_then(|()| writeln!(lock, "{}", std::process::id()))
         .map_err(Error::system("write the lock file", &path))?;
     Ok(lock)
+}
+
+fn already_running(socket: &Path, lock: File) -> Error {
+    let mut text = String::new();
+    let read = lock.take(32).read_to_string(&mut text);
+    Error::AlreadyRunning {
+        socket: socket.to_owned(),
+        process: read.ok().and_then(|_| text.trim().parse().ok()),
+    }
 }
 
 fn remove_stale(path: &Path) -> Result<(), Error> {

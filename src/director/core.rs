@@ -14,10 +14,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dropped::DroppedLog;
 use super::fitness::Reach;
+use super::guard::{self, Charge, Guard};
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
+use super::watchdog::Watchdog;
 use super::{Error, Snapshot};
 use crate::clock::{self, Time};
+use crate::cluster;
 use crate::config::{Config, Loaded};
 use crate::health::{Health, Subscriptions, Verdicts};
 use crate::lvs::{self, Keeper, Owned, Wanted};
@@ -53,6 +56,8 @@ pub(super) struct Core {
     _runner: Runner,
     verdict_reports: mpsc::Receiver<Verdict>,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    guard: Option<Guard>,
+    watchdog: Option<Watchdog>,
 }
 
 /// The kernel's table as the director found it.
@@ -140,8 +145,32 @@ impl Core {
             _runner: runner,
             verdict_reports,
             snapshots,
+            guard: None,
+            watchdog: None,
         };
         Ok((core, receiver))
+    }
+
+    pub(super) fn watched_by(&mut self, watchdog: Option<Watchdog>) {
+        self.watchdog = watchdog;
+    }
+
+    pub(super) fn guarded_by(&mut self, guard: Guard) {
+        self.guard = Some(guard);
+    }
+
+    /// Tells the guard whether a peer lives that would take over.
+    fn tell_guard(&mut self) {
+        let (Some(guard), Some(report)) = (&mut self.guard, &self.last_pulse) else {
+            return;
+        };
+        let mut peers = report.cluster.peers.iter();
+        let succeeded = peers.any(|peer| peer.liveness == cluster::Liveness::Alive);
+        let grace = guard::grace(&self.config, succeeded);
+        if guard.told().grace != grace {
+            let vips = guard.told().vips.clone();
+            guard.charge(&Charge { vips, grace });
+        }
     }
 
     /// Runs until `stop` resolves or the heartbeat thread ends. Whether it ended well.
@@ -177,6 +206,7 @@ impl Core {
                         tracing::warn!(reasons, "heartbeats dropped");
                     }
                     self.last_pulse = Some(report);
+                    self.tell_guard();
                     due.view = true;
                 }
                 changed = self.table_reports.changed() => {
@@ -322,6 +352,18 @@ impl Core {
             well = false;
         }
         drop(self.wanted);
+        // Without a farewell the guard removes what could not be given up.
+        if let Some(guard) = self.guard.take()
+            && well
+        {
+            guard.farewell();
+        }
+        // Nor a farewell from a watchdog: it clears up by a reset.
+        if let Some(watchdog) = self.watchdog.take()
+            && well
+        {
+            watchdog.stop();
+        }
         if well {
             self.pulse.join();
             self.keeper.join();

@@ -19,6 +19,7 @@
 mod core;
 mod dropped;
 mod fitness;
+pub mod guard;
 mod journal;
 mod paths;
 mod pulse;
@@ -27,10 +28,11 @@ mod realtime;
 pub mod snapshot;
 mod takeovers;
 mod view;
+mod watchdog;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipvs::Kernel;
@@ -50,6 +52,7 @@ use crate::vip::{self, Vips};
 use self::core::{Core, Found};
 use paths::Paths;
 use pulse::{Parts, Pulse};
+use watchdog::{Beats, Watchdog};
 
 /// What prevents a director from running.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,14 @@ pub enum Error {
     /// No thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// The watchdog device.
+    #[error("cannot feed the watchdog {}: {source}", device.display())]
+    Watchdog {
+        /// The device.
+        device: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl Error {
@@ -84,7 +95,9 @@ impl Error {
         match self {
             Self::Ipvs(error) => matches!(error, ipvs::Error::NotPermitted),
             Self::Sockets(error) => error.is_denied(),
-            Self::Thread(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            Self::Thread(error) | Self::Watchdog { source: error, .. } => {
+                error.kind() == io::ErrorKind::PermissionDenied
+            }
             Self::Vips(_) | Self::Limit(_) | Self::NotForHost | Self::Random => false,
         }
     }
@@ -108,7 +121,7 @@ impl Director {
     ///
     /// # Errors
     ///
-    /// What is missing; then nothing of the host has been changed.
+    /// What is missing; then nothing of the host has been changed, unless it is the watchdog.
     pub fn start(runtime: &Handle, loaded: &Loaded) -> Result<Self, Error> {
         let config = &loaded.config;
         let settings = Settings::new(config, &loaded.node).ok_or(Error::NotForHost)?;
@@ -145,8 +158,10 @@ impl Director {
             Err(error) => tracing::warn!(%error, "memory is not locked"),
         }
         let machine = Machine::new(settings, random()?, now);
+        let beats = Beats::default();
         let (pulse, reports) = Pulse::spawn(
             Parts {
+                beats: beats.clone(),
                 paths,
                 vips,
                 codec,
@@ -156,7 +171,7 @@ impl Director {
         )?;
         let targets = config.reachability.clone();
         let reach = reach::spawn(runtime, targets, config.heartbeat, random()?);
-        let (core, snapshots) = Core::start(
+        let (mut core, snapshots) = Core::start(
             runtime,
             loaded,
             Found {
@@ -170,7 +185,16 @@ impl Director {
             reach,
             now,
         )?;
+        // Last, so that a director that can't start leaves no watchdog behind.
+        core.watched_by(Watchdog::start(beats, config.watchdog.device.as_deref())?);
         Ok(Self { core, snapshots })
+    }
+
+    /// Tells a guard what to do should this process die, and bids it farewell at a clean stop.
+    #[must_use]
+    pub fn guarded_by(mut self, guard: guard::Guard) -> Self {
+        self.core.guarded_by(guard);
+        self
     }
 
     /// What the director knows, at any moment.

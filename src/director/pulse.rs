@@ -21,6 +21,7 @@ use super::paths::{Paths, Received};
 use super::realtime;
 use super::snapshot::VipStatus;
 use super::takeovers::{Claimed, Takeovers};
+use super::watchdog::Beats;
 use crate::clock::{self, Time};
 use crate::cluster::{self, Codec, Dropped, Event, Input, Machine, Output, Taken};
 use crate::config::model::{Config, Vip};
@@ -85,6 +86,8 @@ pub(super) struct Parts {
     pub(super) codec: Codec,
     /// Who lives and who owns.
     pub(super) machine: Machine,
+    /// Counts the thread's turns, for watchdogs.
+    pub(super) beats: Beats,
 }
 
 /// The way to the running thread.
@@ -170,6 +173,7 @@ struct Work {
     vips: Vips,
     codec: Codec,
     machine: Machine,
+    beats: Beats,
     groups: BTreeMap<String, Group>,
     /// How many reachability targets answer, as was told last.
     reach: Option<Reach>,
@@ -203,6 +207,7 @@ impl Work {
             vips,
             codec,
             machine,
+            beats,
         } = parts;
         let groups = config
             .groups
@@ -223,6 +228,7 @@ impl Work {
             vips,
             codec,
             machine,
+            beats,
             groups,
             reach: None,
             adopted_until: clock::now() + config.heartbeat.initdead,
@@ -245,6 +251,7 @@ impl Work {
         self.adopt(now);
         self.tell_fitness(now);
         while !self.stopped {
+            self.beats.beat();
             let now = clock::now();
             // What waits in the sockets comes first: after a pause it tells whether anybody has
             // taken over (see the machine's contract).

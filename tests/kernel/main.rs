@@ -4,6 +4,7 @@
 
 mod adoption;
 mod failover;
+mod guard;
 mod host;
 mod paths;
 mod servers;

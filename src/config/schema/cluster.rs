@@ -1,4 +1,5 @@
-//! The sections about directors: cluster, heartbeat, director, reachability, group, control.
+//! The sections about directors: cluster, heartbeat, director, reachability, group, control,
+//! watchdog.
 
 use super::{HOUR, Key, Kind, Otherwise, Section, ms, secs};
 
@@ -310,4 +311,21 @@ pub(in super::super) const SOCKET: Key = Key {
     kind: Kind::Path,
     otherwise: Otherwise::Text("/run/caribe/caribe.sock"),
     doc: "The Unix socket of the API. The path has at most 107 bytes.",
+};
+
+pub(in super::super) const WATCHDOG: Section = Section {
+    header: "[watchdog]",
+    doc: "What resets the host when heartbeats stop while it lives. Optional.",
+    keys: &[&WATCHDOG_DEVICE],
+    later: &[],
+};
+
+pub(in super::super) const WATCHDOG_DEVICE: Key = Key {
+    name: "device",
+    kind: Kind::Path,
+    otherwise: Otherwise::Is("none"),
+    doc: "A watchdog of the kernel, such as /dev/watchdog. It is fed every second as long as the \
+          thread that sends heartbeats turns; a clean stop switches it off, where the driver lets \
+          it. Its timeout is the driver's own and should be 3 s or more. Nobody else may have it \
+          open. Apart from it, the watchdog of systemd is fed where the unit asks for it.",
 };

@@ -1,0 +1,47 @@
+//! The guard: a small process beside the daemon that removes the VIPs if the daemon dies.
+//!
+//! The kernel keeps addresses and table when the daemon is gone, so a peer that takes over would
+//! share its VIPs with a host that nobody looks after. The guard holds the other end of a pipe; when
+//! that closes and the daemon has not said farewell, the guard acts as it was told last:
+//!
+//! - Peers were alive: one of them takes over at once, so the VIPs are removed at once.
+//! - No peer was alive: nobody else can serve, and the kernel still does. So the guard waits a while
+//!   for the daemon's next run, which adopts the addresses and loses no connection; only if none
+//!   comes are they removed.
+//!
+//! It is the same program started anew (a fork of a process with threads could do little), in a
+//! session of its own, deaf to all signals that can be ignored. The daemon starts another if it dies.
+
+mod keeper;
+mod process;
+mod signals;
+mod watch;
+
+pub use keeper::Guard;
+pub use process::run;
+pub use watch::Charge;
+
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// The charge of a director that has just started: nobody knows yet of a peer that lives.
+#[must_use]
+pub fn first_charge(config: &Config) -> Charge {
+    let groups = config.groups.values();
+    Charge {
+        vips: groups.flat_map(|group| group.vips.clone()).collect(),
+        grace: grace(config, false),
+    }
+}
+
+/// How long the guard may wait for the daemon's next run. A fresh director waits for at least
+/// deadtime before it takes a group, so that nobody can have taken it within half of that.
+#[must_use]
+pub fn grace(config: &Config, peer_alive: bool) -> Duration {
+    if peer_alive {
+        Duration::ZERO
+    } else {
+        config.heartbeat.deadtime / 2
+    }
+}

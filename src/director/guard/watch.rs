@@ -1,0 +1,193 @@
+//! What the guard decides, and what the daemon tells it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Time;
+use crate::config::model::Vip;
+
+/// What to do when the daemon dies.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Charge {
+    /// The VIPs of the configuration; addresses that carry our mark are removed as well.
+    pub vips: BTreeSet<Vip>,
+    /// How long the daemon's next run may take to appear before they are removed; zero while a peer
+    /// lives that takes over.
+    pub grace: Duration,
+}
+
+/// What the daemon tells its guard.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) enum Order {
+    /// Replaces the charge.
+    Charge(Charge),
+    /// The daemon ends in good order, and has removed what is to be removed.
+    Farewell,
+}
+
+/// What the guard is to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// Remove these, then end.
+    Remove(BTreeSet<Vip>),
+    /// End.
+    Leave,
+}
+
+/// The guard's state.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum Watch {
+    /// Nothing has been told yet.
+    #[default]
+    Idle,
+    /// The daemon lives.
+    Charged(Charge),
+    /// The daemon is dead; its next run may come until then.
+    Waiting { vips: BTreeSet<Vip>, until: Time },
+    /// All is decided.
+    Decided(Verdict),
+}
+
+impl Watch {
+    /// The daemon has said something.
+    pub(super) fn handle_order(&mut self, order: Order) {
+        *self = match (std::mem::take(self), order) {
+            (Self::Idle | Self::Charged(_), Order::Charge(charge)) => Self::Charged(charge),
+            (Self::Idle | Self::Charged(_), Order::Farewell) => Self::Decided(Verdict::Leave),
+            // Said by nobody: the pipe is closed, or its farewell was read.
+            (
+                state @ (Self::Waiting { .. } | Self::Decided(_)),
+                Order::Charge(_) | Order::Farewell,
+            ) => state,
+        };
+    }
+
+    /// The daemon's end of the pipe is closed.
+    pub(super) fn handle_end(&mut self, now: Time) {
+        *self = match std::mem::take(self) {
+            // It had no VIP yet that we know of.
+            Self::Idle => Self::Decided(Verdict::Leave),
+            Self::Charged(Charge { vips, grace }) if grace.is_zero() => {
+                Self::Decided(Verdict::Remove(vips))
+            }
+            Self::Charged(Charge { vips, grace }) => Self::Waiting {
+                vips,
+                until: now + grace,
+            },
+            state @ (Self::Waiting { .. } | Self::Decided(_)) => state,
+        };
+    }
+
+    /// The daemon's next run is there.
+    pub(super) fn handle_successor(&mut self) {
+        if let Self::Waiting { .. } = self {
+            *self = Self::Decided(Verdict::Leave);
+        }
+    }
+
+    /// Time has gone by.
+    pub(super) fn handle_timeout(&mut self, now: Time) {
+        if let Self::Waiting { vips, until } = self
+            && now >= *until
+        {
+            *self = Self::Decided(Verdict::Remove(std::mem::take(vips)));
+        }
+    }
+
+    /// Whether the daemon's next run is being waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
+
+    /// What has been decided, once it has.
+    pub(super) fn verdict(&self) -> Option<&Verdict> {
+        match self {
+            Self::Decided(verdict) => Some(verdict),
+            Self::Idle | Self::Charged(_) | Self::Waiting { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Duration::from_secs(50);
+    const GRACE: Duration = Duration::from_millis(500);
+
+    fn vips() -> BTreeSet<Vip> {
+        BTreeSet::from([Vip {
+            address: "192.0.2.80/24".parse().unwrap(),
+            interface: "eth0".to_owned(),
+            label: None,
+        }])
+    }
+
+    fn charged(grace: Duration) -> Watch {
+        let mut watch = Watch::default();
+        let vips = vips();
+        watch.handle_order(Order::Charge(Charge { vips, grace }));
+        watch
+    }
+
+    #[test]
+    fn with_a_peer_alive_the_vips_leave_at_once() {
+        let mut watch = charged(Duration::ZERO);
+        assert_eq!(watch.verdict(), None);
+        watch.handle_end(NOW);
+        assert_eq!(watch.verdict(), Some(&Verdict::Remove(vips())));
+    }
+
+    #[test]
+    fn alone_they_wait_for_the_next_run_and_leave_if_none_comes() {
+        let mut watch = charged(GRACE);
+        watch.handle_end(NOW);
+        watch.handle_timeout(NOW + GRACE - Duration::from_nanos(1));
+        assert!(watch.is_waiting());
+        watch.handle_timeout(NOW + GRACE);
+        assert_eq!(watch.verdict(), Some(&Verdict::Remove(vips())));
+    }
+
+    #[test]
+    fn the_next_run_takes_them_over() {
+        let mut watch = charged(GRACE);
+        watch.handle_successor();
+        assert_eq!(watch.verdict(), None, "the daemon itself is no successor");
+        watch.handle_end(NOW);
+        watch.handle_successor();
+        watch.handle_timeout(NOW + GRACE);
+        assert_eq!(watch.verdict(), Some(&Verdict::Leave));
+    }
+
+    #[test]
+    fn the_charge_told_last_counts() {
+        let mut watch = charged(GRACE);
+        let vips = vips();
+        let grace = Duration::ZERO;
+        watch.handle_order(Order::Charge(Charge { vips, grace }));
+        watch.handle_end(NOW);
+        assert!(watch.verdict().is_some());
+    }
+
+    #[test]
+    fn after_a_farewell_or_before_any_charge_nothing_is_touched() {
+        for mut watch in [Watch::default(), charged(Duration::ZERO)] {
+            if matches!(watch, Watch::Charged(_)) {
+                watch.handle_order(Order::Farewell);
+            }
+            watch.handle_end(NOW);
+            assert_eq!(watch.verdict(), Some(&Verdict::Leave));
+        }
+    }
+
+    #[test]
+    fn what_is_written_on_the_pipe_is_read_back() {
+        let vips = vips();
+        let order = Order::Charge(Charge { vips, grace: GRACE });
+        let line = serde_json::to_string(&order).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Order>(&line).unwrap(), order);
+    }
+}
