@@ -1,5 +1,6 @@
 //! Measurements: peers and ours side by side in one boot, so that their ratios mean something.
 
+mod failover;
 mod ipvs;
 
 use std::io::{self, Write};
@@ -10,22 +11,33 @@ use lab::Lab;
 /// What all measurements together may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(1800);
 
-/// How often each thing is measured unless the command line says otherwise.
-const RUNS: usize = 5;
+/// A measurement: its name, how often each thing is measured unless the command line says
+/// otherwise, and what measures.
+type Measurement = (&'static str, usize, fn(&Lab, usize) -> Result<(), String>);
+
+const MEASUREMENTS: &[Measurement] = &[("ipvs", 5, ipvs::run), ("failover", 10, failover::run)];
 
 pub(crate) fn run(lab: &Lab, args: &[String]) -> Result<(), String> {
     let (what, runs) = match args {
-        [what] => (what, RUNS),
+        [what] => (what, None),
         [what, runs] => match runs.parse() {
-            Ok(runs) if runs > 0 => (what, runs),
+            Ok(runs) if runs > 0 => (what, Some(runs)),
             Ok(_) | Err(_) => return Err(format!("`{runs}` is no number of runs")),
         },
-        _ => return Err("say what to measure: `bench ipvs`".to_owned()),
+        _ => return Err(format!("say what to measure: {}", names())),
     };
-    match what.as_str() {
-        "ipvs" => ipvs::run(lab, runs),
-        other => Err(format!("there is no measurement `{other}`")),
+    match MEASUREMENTS.iter().find(|(name, ..)| name == what) {
+        Some((_, usual, run)) => run(lab, runs.unwrap_or(*usual)),
+        None => Err(format!("there is no measurement `{what}`, but {}", names())),
     }
+}
+
+fn names() -> String {
+    let names: Vec<String> = MEASUREMENTS
+        .iter()
+        .map(|(name, ..)| format!("`{name}`"))
+        .collect();
+    names.join(", ")
 }
 
 /// The middle one of several readings.

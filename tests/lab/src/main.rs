@@ -53,8 +53,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        usage: "bench ipvs [RUNS]",
-        does: "ipvsadm, lvsadm and the crate ipvs side by side: medians and ratios",
+        usage: "bench ipvs|failover [RUNS]",
+        does: "ipvsadm and ours, or keepalived and ours, side by side: medians and ratios",
         action: Action::Measurement(bench::run),
     },
     Verb {
