@@ -50,6 +50,7 @@ impl Daemon {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::bind(&folder.path().join("caribe.sock")).unwrap();
+        server.listen().unwrap();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let (_publisher, snapshots) = watch::channel(Arc::new(snapshot()));
