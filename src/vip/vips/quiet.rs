@@ -122,10 +122,12 @@ impl<H: Host> Vips<H> {
         self.routes = by_place(routes, &self.table);
         self.routes_uncertain = false;
         self.restore(&silent);
-        // Nobody has asked about an interface that is gone.
+        // A route that nobody works on, or beside an address that is thought settled.
         for place in self.routes.keys() {
-            if self.table.link(&place.interface).is_none() {
+            if self.duties.get(place).is_none() {
                 self.duties.set(place.clone(), Goal::Absent, now);
+            } else {
+                self.duties.revive(place, now);
             }
         }
         Ok(())

@@ -395,8 +395,13 @@ fn a_reload_takes_vips_that_are_gone_from_the_configuration() {
 
 #[test]
 fn whatever_happens_the_kernel_ends_with_what_is_wanted() {
+    // The first ones once ended with a VIP or a route that nobody worked on.
     for round in 0..100 {
-        let seed = fastrand::u64(..);
+        let seed = match round {
+            0 => 15_049_014_748_539_330_966,
+            1 => 17_589_612_103_111_300_166,
+            _ => fastrand::u64(..),
+        };
         println!("round {round}, seed {seed}");
         storm(seed);
     }

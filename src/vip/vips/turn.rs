@@ -157,7 +157,9 @@ impl<H: Host> Vips<H> {
         if !self.apply(&changes, &mut steps, now) {
             return;
         }
-        self.silence(&mut steps);
+        if certain {
+            self.silence(&mut steps);
+        }
         if !self.apply(&without_failed(later, &steps), &mut steps, now) {
             return;
         }
@@ -311,6 +313,8 @@ impl<H: Host> Vips<H> {
                 changes.extend(self.wake(place, number));
                 return (false, None);
             }
+            // Until the kernel's state is known again, a name may be another interface's.
+            Goal::Quiet(_) if self.resync.is_some() => return (false, None),
             Goal::Quiet(_) => {
                 changes.extend(self.hush(place, number));
                 changes.extend(there.map(remove));
