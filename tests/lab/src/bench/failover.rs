@@ -252,7 +252,6 @@ impl Pair {
                     "keepalived",
                     "--dont-fork",
                     "--vrrp",
-                    "--log-console",
                     "--use-file",
                     config,
                     "--pid",
