@@ -1,139 +1,309 @@
-//! The listing of `-L -n`, byte for byte that of ipvsadm 1.31.
+//! The table as text, byte for byte as ipvsadm 1.31 lists it, and as the commands that make it.
 
-use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fmt;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
 
-use ipvs::{Forwarding, Granularity, Info, ListedDestination, ListedService, Service, ServiceKey};
+use ipvs::{
+    Encapsulation, Forwarding, Granularity, Info, ListedDestination, ListedService, Protocol,
+    Service, ServiceKey, Stats,
+};
 
+use super::names::Names;
 use super::order;
+use super::request::{Format, Listing};
 
-/// Writes the whole listing.
-pub(super) fn render(info: Info, services: &[ListedService]) -> String {
+/// Longest text for an address with its port, in bytes, where it may be a name.
+const MAX_ENDPOINT: usize = 59;
+/// How much of it is shown of an IPv4 server, and of an IPv4 service with its protocol.
+const SERVER_WIDTH: usize = 28;
+const SERVICE_WIDTH: usize = 33;
+
+/// Writes the kernel's version, titles and all services.
+pub(super) fn write_table(
+    out: &mut impl Write,
+    info: Info,
+    services: &[ListedService],
+    listing: &Listing,
+    names: &mut Names<'_>,
+) -> io::Result<()> {
     let (major, minor, patch) = info.version;
     let size = info.connection_table_size.cast_signed();
-    let mut out = format!(
-        "IP Virtual Server version {major}.{minor}.{patch} (size={size})\n\
-         Prot LocalAddress:Port Scheduler Flags\n  \
-         -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
-    );
-    for listed in order::sort_services(services, |listed| listed.key) {
-        push_line(&mut out, format_args!("{}", service_line(listed)));
-        for listed in order::sort_destinations(&listed.destinations, |listed| listed.key) {
-            push_destination(&mut out, listed);
+    writeln!(
+        out,
+        "IP Virtual Server version {major}.{minor}.{patch} (size={size})"
+    )?;
+    write_title(out, listing.format)?;
+    if listing.sorted {
+        for service in order::sort_services(services, |listed| listed.key) {
+            write_entry(out, service, listing, names)?;
+        }
+    } else {
+        for service in services {
+            write_entry(out, service, listing, names)?;
         }
     }
-    out
+    Ok(())
 }
 
-fn push_line(out: &mut String, line: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "{line}");
+/// Writes titles and one service.
+pub(super) fn write_service(
+    out: &mut impl Write,
+    service: &ListedService,
+    listing: &Listing,
+    names: &mut Names<'_>,
+) -> io::Result<()> {
+    write_title(out, listing.format)?;
+    write_entry(out, service, listing, names)
 }
 
-fn service_line(listed: &ListedService) -> String {
-    let name = match listed.key {
+fn write_title(out: &mut impl Write, format: Format) -> io::Result<()> {
+    let columns = match format {
+        Format::Plain => {
+            return out.write_all(
+                b"Prot LocalAddress:Port Scheduler Flags\n  \
+                  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n",
+            );
+        }
+        Format::TunnelInfo => {
+            return out.write_all(
+                b"Prot LocalAddress:Port Scheduler Flags\n  \
+                  -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n",
+            );
+        }
+        Format::Stats => "   Conns   InPkts  OutPkts  InBytes OutBytes",
+        Format::Rates => "     CPS    InPPS   OutPPS    InBPS   OutBPS",
+        Format::Thresholds => "Uthreshold Lthreshold ActiveConn InActConn ",
+        Format::PersistentConnections => "Weight    PersistConn ActiveConn InActConn ",
+    };
+    writeln!(
+        out,
+        "{:<SERVICE_WIDTH$} {columns}\n  -> RemoteAddress:Port",
+        "Prot LocalAddress:Port"
+    )
+}
+
+fn write_entry(
+    out: &mut impl Write,
+    listed: &ListedService,
+    listing: &Listing,
+    names: &mut Names<'_>,
+) -> io::Result<()> {
+    let (name, protocol) = service_name(&listed.key, names);
+    match listing.format {
+        Format::Stats => write_counts(out, &name, counters(&listed.stats), listing.exact)?,
+        Format::Rates => write_counts(out, &name, rates(&listed.stats), listing.exact)?,
+        Format::Plain | Format::Thresholds | Format::PersistentConnections | Format::TunnelInfo => {
+            let service = &listed.service;
+            writeln!(
+                out,
+                "{name} {}{}{}{}",
+                service.scheduler,
+                InParentheses(service),
+                persistence(service),
+                if service.flags.one_packet { " ops" } else { "" },
+            )?;
+        }
+    }
+    let mut write = |server: &ListedDestination| {
+        let mut name = names.endpoint(server.key.address, server.key.port, protocol);
+        name.truncate(name.floor_char_boundary(MAX_ENDPOINT));
+        if server.key.address.is_ipv4() {
+            name.truncate(name.floor_char_boundary(SERVER_WIDTH));
+        }
+        write_server(out, &name, server, listing)
+    };
+    if listing.sorted {
+        order::sort_destinations(&listed.destinations, |server| server.key)
+            .into_iter()
+            .try_for_each(write)
+    } else {
+        listed.destinations.iter().try_for_each(&mut write)
+    }
+}
+
+/// A service's name in listings, and the protocol whose names its ports have.
+fn service_name(key: &ServiceKey, names: &mut Names<'_>) -> (String, Option<Protocol>) {
+    match *key {
         ServiceKey::Address {
             protocol,
             address,
             port,
         } => {
-            format!("{protocol:<4} {}", endpoint(address, port))
+            let mut endpoint = names.endpoint(address, port, Some(protocol));
+            endpoint.truncate(endpoint.floor_char_boundary(MAX_ENDPOINT));
+            let mut name = format!("{protocol:<4} {endpoint}");
+            if address.is_ipv4() {
+                name.truncate(name.floor_char_boundary(SERVICE_WIDTH));
+            }
+            (name, Some(protocol))
         }
-        // A mark is printed as a signed number.
         ServiceKey::FwMark { mark, ipv6 } => {
-            format!(
-                "FWM  {}{}",
-                mark.cast_signed(),
-                if ipv6 { " IPv6" } else { "" }
-            )
+            let family = if ipv6 { " IPv6" } else { "" };
+            (format!("FWM  {mark}{family}"), None)
         }
-    };
-    let service = &listed.service;
-    format!(
-        "{name} {}{}{}{}{}",
-        service.scheduler,
-        scheduler_flags(service),
-        persistence(service),
-        engine(service),
-        if service.flags.one_packet { " ops" } else { "" },
-    )
+    }
 }
 
-fn scheduler_flags(service: &Service) -> String {
-    let flags = service.flags;
-    let names: &[_] = match service.scheduler.as_str() {
-        "sh" => &[(flags.fallback, "sh-fallback"), (flags.port, "sh-port")],
-        "mh" => &[(flags.fallback, "mh-fallback"), (flags.port, "mh-port")],
-        _ => &[
-            (flags.fallback, "flag-1"),
-            (flags.port, "flag-2"),
-            (flags.third, "flag-3"),
-        ],
+fn write_server(
+    out: &mut impl Write,
+    name: &str,
+    server: &ListedDestination,
+    listing: &Listing,
+) -> io::Result<()> {
+    let destination = &server.destination;
+    let weight = destination.weight.cast_signed();
+    let (active, inactive) = (server.active, server.inactive);
+    let method = match destination.forwarding {
+        Forwarding::Masquerade => "Masq",
+        Forwarding::Local => "Local",
+        Forwarding::Tunnel => "Tunnel",
+        Forwarding::Direct => "Route",
     };
-    if !(flags.fallback || flags.port || flags.third) {
-        return String::new();
+    write!(out, "  -> {name:<SERVER_WIDTH$}")?;
+    match listing.format {
+        Format::Plain => writeln!(out, " {method:<7} {weight:<6} {active:<10} {inactive:<10}"),
+        Format::TunnelInfo => {
+            let tunnel = tunnel_info(server);
+            writeln!(
+                out,
+                " {method:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}"
+            )
+        }
+        Format::Stats => write_counts(out, "", counters(&server.stats), listing.exact),
+        Format::Rates => {
+            // Only bytes are shortened here, and numbers of nine digits are told apart by a blank.
+            let [connections, packets_in, packets_out, bytes @ ..] = rates(&server.stats);
+            write!(out, " {connections:>8} {packets_in:>8} {packets_out:>8}")?;
+            write_counts(out, "", bytes, listing.exact)
+        }
+        Format::Thresholds => writeln!(
+            out,
+            " {:<10} {:<10} {active:<10} {inactive:<10}",
+            destination.upper_threshold, destination.lower_threshold
+        ),
+        Format::PersistentConnections => writeln!(
+            out,
+            " {weight:<9} {:<11} {active:<10} {inactive:<10}",
+            server.persistent
+        ),
     }
-    let set: Vec<_> = names
-        .iter()
-        .filter_map(|(set, name)| set.then_some(*name))
-        .collect();
-    format!(" ({})", set.join(","))
+}
+
+fn counters(stats: &Stats) -> [u64; 5] {
+    [
+        stats.connections,
+        stats.packets_in,
+        stats.packets_out,
+        stats.bytes_in,
+        stats.bytes_out,
+    ]
+}
+
+fn rates(stats: &Stats) -> [u64; 5] {
+    [
+        stats.connection_rate,
+        stats.packet_rate_in,
+        stats.packet_rate_out,
+        stats.byte_rate_in,
+        stats.byte_rate_out,
+    ]
+}
+
+/// A line's name, which is empty where it is written already, and its counters.
+fn write_counts<const N: usize>(
+    out: &mut impl Write,
+    name: &str,
+    counts: [u64; N],
+    exact: bool,
+) -> io::Result<()> {
+    if !name.is_empty() {
+        write!(out, "{name:<SERVICE_WIDTH$}")?;
+    }
+    for count in counts {
+        match count {
+            _ if exact && count >= 100_000_000 => write!(out, " {count}")?,
+            _ if exact => write!(out, "{count:>9}")?,
+            0..100_000_000 => write!(out, "{count:>9}")?,
+            100_000_000..1_000_000_000 => write!(out, "{:>8}K", count / 1_000)?,
+            1_000_000_000..100_000_000_000 => write!(out, "{:>8}M", count / 1_000_000)?,
+            100_000_000_000..100_000_000_000_000 => {
+                write!(out, "{:>8}G", count / 1_000_000_000)?;
+            }
+            _ => write!(out, "{:>8}T", count / 1_000_000_000_000)?,
+        }
+    }
+    writeln!(out)
+}
+
+/// The flags of a service's scheduler by the scheduler's own names, without those that it has none
+/// for.
+pub(super) fn scheduler_flags(service: &Service) -> Vec<&'static str> {
+    let names: &[_] = match service.scheduler.as_str() {
+        "sh" => &["sh-fallback", "sh-port"],
+        "mh" => &["mh-fallback", "mh-port"],
+        _ => &["flag-1", "flag-2", "flag-3"],
+    };
+    let flags = service.flags;
+    let set = [flags.fallback, flags.port, flags.third];
+    let pairs = names.iter().zip(set);
+    pairs
+        .filter_map(|(name, set)| set.then_some(*name))
+        .collect()
+}
+
+/// ` (flags)` of a service that has any.
+struct InParentheses<'a>(&'a Service);
+
+impl fmt::Display for InParentheses<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = self.0.flags;
+        if flags.fallback || flags.port || flags.third {
+            write!(f, " ({})", scheduler_flags(self.0).join(","))?;
+        }
+        Ok(())
+    }
 }
 
 fn persistence(service: &Service) -> String {
     let Some(persistence) = &service.persistence else {
         return String::new();
     };
-    let mask = match persistence.granularity {
-        Granularity::Mask(Ipv4Addr::BROADCAST) | Granularity::Prefix(128) => String::new(),
-        Granularity::Mask(mask) => format!(" mask {mask}"),
-        Granularity::Prefix(length) => format!(" mask {length}"),
+    let mask = match mask(persistence.granularity) {
+        Some(mask) => format!(" mask {mask}"),
+        None => String::new(),
     };
-    format!(" persistent {}{mask}", persistence.timeout)
-}
-
-fn engine(service: &Service) -> String {
-    service
-        .engine
-        .as_ref()
-        .map_or_else(String::new, |engine| format!(" pe {engine}"))
-}
-
-fn push_destination(out: &mut String, listed: &ListedDestination) {
-    let method = match listed.destination.forwarding {
-        Forwarding::Masquerade => "Masq",
-        Forwarding::Local => "Local",
-        Forwarding::Tunnel => "Tunnel",
-        Forwarding::Direct => "Route",
+    let engine = match &service.engine {
+        Some(engine) => format!(" pe {engine}"),
+        None => String::new(),
     };
-    push_line(
-        out,
-        format_args!(
-            "  -> {:<28} {method:<7} {:<6} {:<10} {:<10}",
-            endpoint(listed.key.address, listed.key.port),
-            listed.destination.weight.cast_signed(),
-            listed.active,
-            listed.inactive,
-        ),
-    );
+    format!(" persistent {}{mask}{engine}", persistence.timeout)
 }
 
-fn endpoint(address: IpAddr, port: u16) -> String {
-    match address {
-        IpAddr::V4(address) => format!("{address}:{port}"),
-        IpAddr::V6(address) => format!("[{}]:{port}", ipv6_text(address)),
+/// The netmask or prefix length under which clients are one, if it isn't each for itself.
+pub(super) fn mask(granularity: Granularity) -> Option<String> {
+    match granularity {
+        Granularity::Mask(Ipv4Addr::BROADCAST) | Granularity::Prefix(128) => None,
+        Granularity::Mask(mask) => Some(mask.to_string()),
+        Granularity::Prefix(length) => Some(length.to_string()),
     }
 }
 
-/// As `inet_ntop` writes it, which shows IPv4-compatible addresses with dots.
-fn ipv6_text(address: Ipv6Addr) -> String {
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
-            format!(
-                "::{}",
-                Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low))
-            )
+fn tunnel_info(server: &ListedDestination) -> String {
+    let checksum = |flags| match flags {
+        0 => "-c",
+        1 => "+c",
+        _ => "r+c",
+    };
+    match (
+        server.destination.forwarding,
+        server.destination.encapsulation,
+    ) {
+        (Forwarding::Tunnel, Encapsulation::Ipip) => "ipip".to_owned(),
+        (Forwarding::Tunnel, Encapsulation::Gue { port, flags }) => {
+            format!("gue:{port}:{}", checksum(flags))
         }
-        _ => address.to_string(),
+        (Forwarding::Tunnel, Encapsulation::Gre { flags }) => format!("gre:{}", checksum(flags)),
+        (Forwarding::Direct | Forwarding::Masquerade | Forwarding::Local, _) => "n/a".to_owned(),
     }
 }

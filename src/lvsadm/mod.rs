@@ -1,105 +1,358 @@
 //! The tool for people whose hands know ipvsadm: the same options, and the same output to the byte.
+//!
+//! [`table`] holds every command and option; [`popt`] and [`request`] read a command line by it,
+//! and what is asked for is listed, saved, restored or sent to the kernel.
 
+mod completions;
+mod connections;
+mod help;
+mod json;
+mod kernel;
 mod listing;
-mod options;
+mod message;
+mod names;
 mod order;
+mod popt;
+mod rates;
+mod request;
+mod resolver;
+mod restore;
+mod save;
+mod table;
 #[cfg(test)]
 mod tests;
+mod values;
+mod watch;
+mod wrappers;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
-use ipvs::{Client, Error, Info, Kernel, ListedService};
-use options::Command;
+use ipvs::{Client, Error};
+
+use kernel::Source;
+use names::{Names, Resolver, System};
+use request::{Format, Listing, Request, What};
+use restore::{Fault, Line, Replacement};
+pub use wrappers::{restore, save};
 
 /// Wrong usage, no IPVS, or no right to use it.
 const UNUSABLE: u8 = 2;
 /// The kernel refused the command.
 const REFUSED: u8 = 255;
-/// The output could not be written.
-const UNWRITTEN: u8 = 1;
+/// The table could not be listed, or the output not be written.
+const UNLISTED: u8 = 1;
 
-/// Runs `lvsadm` with its arguments, without the program's name.
+/// Runs `lvsadm` with its arguments, the first of which is its name.
 ///
 /// The status is 0 when all went well, 2 for wrong usage and where IPVS or the right to use it is
-/// missing, 255 when the kernel refuses, and 1 when the output could not be written. A reader that
-/// has seen enough and closes the pipe is no failure.
-pub fn run(
-    args: impl IntoIterator<Item = OsString>,
-    stdout: &mut impl Write,
-    stderr: &mut impl Write,
-) -> ExitCode {
-    run_with(args, stdout, stderr, read_kernel).into()
+/// missing, 255 for switches that cannot be read and when the kernel refuses, and 1 when the table
+/// could not be listed or the output not be written. A reader that has seen enough and closes the
+/// pipe is no failure.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run_on_system(args).into()
 }
 
-fn read_kernel() -> Result<(Info, Vec<ListedService>), Error> {
-    let mut client = Client::open()?;
-    Ok((client.info()?, client.listing()?))
+fn run_on_system(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let mut args = args
+        .into_iter()
+        .map(|arg| arg.to_string_lossy().into_owned());
+    let program = args.next().unwrap_or_else(|| "lvsadm".to_owned());
+    let args: Vec<String> = args.collect();
+    let stdout = io::stdout();
+    Session {
+        program: &program,
+        resolver: &System,
+        open: Client::open,
+        terminal: stdout.is_terminal(),
+        stdin: io::stdin().lock(),
+        // Much is written, and a terminal gets it as whole as a pipe.
+        stdout: BufWriter::with_capacity(64 * 1024, stdout.lock()),
+        stderr: io::stderr().lock(),
+    }
+    .run(&args)
 }
 
-fn run_with(
-    args: impl IntoIterator<Item = OsString>,
-    stdout: &mut impl Write,
-    stderr: &mut impl Write,
-    read: impl FnOnce() -> Result<(Info, Vec<ListedService>), Error>,
-) -> u8 {
-    let text = match options::parse(args) {
-        Ok(Command::Help) => options::HELP.to_owned(),
-        Ok(Command::Version) => format!("lvsadm {}\n", env!("CARGO_PKG_VERSION")),
-        Ok(Command::List) => match read() {
-            Ok((info, services)) => listing::render(info, &services),
-            Err(error) => return complain(stderr, &explain(&error), status(&error)),
+/// What a command line is carried out with.
+struct Session<'a, O, I, W, E> {
+    program: &'a str,
+    resolver: &'a dyn Resolver,
+    /// Connects to the kernel.
+    open: O,
+    /// Whether the output is a terminal, whose screen can be cleared.
+    terminal: bool,
+    stdin: I,
+    stdout: W,
+    stderr: E,
+}
+
+/// Why a command line was not carried out, or not to its end.
+enum Failure {
+    /// The kernel could not be reached, or what befell it in the middle.
+    Kernel { error: Error, status: u8 },
+    /// The output could not be written.
+    Output(io::Error),
+    /// The input could not be read.
+    Input(io::Error),
+    /// Some of it could not be carried out; the last of it gives the status.
+    Faults(Vec<Fault>),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let status = match error {
+            Error::NoIpvs | Error::NotPermitted => UNUSABLE,
+            _ => REFUSED,
+        };
+        Self::Kernel { error, status }
+    }
+}
+
+/// A failure to list.
+fn unlisted(error: Error) -> Failure {
+    match Failure::from(error) {
+        Failure::Kernel { error, status } if status == REFUSED => Failure::Kernel {
+            error,
+            status: UNLISTED,
         },
-        Err(mistake) => {
-            let hint = format!("{mistake}; `lvsadm -h` lists what is available");
-            return complain(stderr, &hint, UNUSABLE);
+        failure => failure,
+    }
+}
+
+impl<K, O, I, W, E> Session<'_, O, I, W, E>
+where
+    K: Source,
+    O: Fn() -> Result<K, Error>,
+    I: BufRead,
+    W: Write,
+    E: Write,
+{
+    /// Carries out the arguments that follow the program's name, and returns the exit status.
+    fn run(mut self, args: &[String]) -> u8 {
+        let request = if args.is_empty() {
+            Ok(Request::List(Listing::default()))
+        } else {
+            request::parse(self.program, args, self.resolver)
+        };
+        let request = match request {
+            Ok(request) => request,
+            Err(mistake) => {
+                self.complain(&mistake.to_string());
+                return mistake.status();
+            }
+        };
+        let outcome = self
+            .carry_out(request)
+            .and_then(|()| Ok(self.stdout.flush()?));
+        match outcome {
+            Ok(()) => 0,
+            Err(failure) => self.tell(failure),
         }
-    };
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => complain(
-            stderr,
-            &format!("cannot write the output: {error}"),
-            UNWRITTEN,
-        ),
-        Ok(()) | Err(_) => 0,
     }
-}
 
-/// Says what went wrong. Where even that cannot be written, the status must tell.
-fn complain(stderr: &mut impl Write, what: &str, status: u8) -> u8 {
-    let _ = writeln!(stderr, "lvsadm: {what}");
-    status
-}
-
-fn status(error: &Error) -> u8 {
-    match error {
-        Error::NoIpvs | Error::NotPermitted => UNUSABLE,
-        Error::NoService(_)
-        | Error::Unreadable(_)
-        | Error::Refused(_)
-        | Error::Connection(_)
-        | Error::File { .. }
-        | Error::Netlink { .. } => REFUSED,
+    fn carry_out(&mut self, request: Request) -> Result<(), Failure> {
+        match request {
+            Request::Help => Ok(self.stdout.write_all(help::text(self.program).as_bytes())?),
+            Request::Version => Ok(self.stdout.write_all(help::version().as_bytes())?),
+            Request::Completions(shell) => Ok(self
+                .stdout
+                .write_all(completions::script(shell).as_bytes())?),
+            Request::Restore { replace } => self.restore(replace),
+            Request::List(listing) => {
+                let mut kernel = (self.open)()?;
+                let Some(interval) = listing.watch else {
+                    return self.list(&mut kernel, &listing);
+                };
+                watch::watch(self, &mut kernel, &listing, interval)
+            }
+            Request::Save { numeric } => {
+                let mut kernel = (self.open)()?;
+                self.save(&mut kernel, numeric)
+            }
+            Request::Kernel(command) => {
+                let mut kernel = (self.open)()?;
+                let faults = restore::execute(&mut kernel, &[(Some(0), command)])?;
+                match faults.into_iter().next() {
+                    None => Ok(()),
+                    Some(fault) => Err(Failure::Faults(vec![Fault {
+                        line: None,
+                        ..fault
+                    }])),
+                }
+            }
+        }
     }
-}
 
-fn explain(error: &Error) -> String {
-    match error {
-        Error::NoIpvs => "the kernel has no IPVS; load it with `modprobe ip_vs`, or try it in a \
-                          kernel of its own with `cargo lab demo`"
-            .to_owned(),
-        Error::NotPermitted => "reading the IPVS table needs CAP_NET_ADMIN; run this as root, or \
-                                try it in a kernel of its own with `cargo lab demo`"
-            .to_owned(),
-        Error::NoService(_)
-        | Error::Unreadable(_)
-        | Error::Refused(_)
-        | Error::Connection(_)
-        | Error::File { .. }
-        | Error::Netlink { .. } => error.to_string(),
+    fn list(&mut self, kernel: &mut K, listing: &Listing) -> Result<(), Failure> {
+        match listing.what {
+            What::Table => {
+                let info = kernel.info().map_err(unlisted)?;
+                let services = kernel.listing().map_err(unlisted)?;
+                self.write_table(info, &services, listing)
+            }
+            What::Service(key) => {
+                let service = kernel.service(&key).map_err(unlisted)?;
+                self.write_service(&service, listing)
+            }
+            What::Connections => self.list_connections(kernel, listing),
+            What::Timeouts => {
+                let timeouts = kernel.timeouts().map_err(unlisted)?;
+                if listing.json {
+                    json::write_timeouts(&mut self.stdout, timeouts)?;
+                } else {
+                    connections::write_timeouts(&mut self.stdout, timeouts)?;
+                }
+                Ok(())
+            }
+            What::Daemons => {
+                let daemons = kernel.daemons().map_err(unlisted)?;
+                if listing.json {
+                    json::write_daemons(&mut self.stdout, &daemons)?;
+                } else {
+                    connections::write_daemons(&mut self.stdout, &daemons)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write_table(
+        &mut self,
+        info: ipvs::Info,
+        services: &[ipvs::ListedService],
+        listing: &Listing,
+    ) -> Result<(), Failure> {
+        if listing.json {
+            let services = if listing.sorted {
+                order::sort_services(services, |listed| listed.key)
+            } else {
+                services.iter().collect()
+            };
+            json::write_table(&mut self.stdout, info, &services)?;
+        } else {
+            let mut names = Names::new(self.resolver, listing.numeric);
+            listing::write_table(&mut self.stdout, info, services, listing, &mut names)?;
+        }
+        Ok(())
+    }
+
+    fn write_service(
+        &mut self,
+        service: &ipvs::ListedService,
+        listing: &Listing,
+    ) -> Result<(), Failure> {
+        if listing.json {
+            json::write_service(&mut self.stdout, service)?;
+        } else {
+            let mut names = Names::new(self.resolver, listing.numeric);
+            listing::write_service(&mut self.stdout, service, listing, &mut names)?;
+        }
+        Ok(())
+    }
+
+    /// Lists connections as they are read: there may be millions.
+    fn list_connections(&mut self, kernel: &mut K, listing: &Listing) -> Result<(), Failure> {
+        let engines = listing.format == Format::PersistentConnections;
+        let mut names = Names::new(self.resolver, listing.numeric);
+        let out = &mut self.stdout;
+        let found = kernel.connections().map_err(unlisted)?;
+        if listing.json {
+            let mut before = "[";
+            for connection in found {
+                out.write_all(before.as_bytes())?;
+                json::write_connection(out, &connection.map_err(unlisted)?)?;
+                before = ",\n";
+            }
+            out.write_all(if before == "[" { b"[]\n" } else { b"]\n" })?;
+            return Ok(());
+        }
+        connections::write_title(out, engines)?;
+        for connection in found {
+            let connection = connection.map_err(unlisted)?;
+            connections::write_connection(out, &connection, engines, &mut names)?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, kernel: &mut K, numeric: bool) -> Result<(), Failure> {
+        let services = kernel.listing().map_err(unlisted)?;
+        let mut names = Names::new(self.resolver, numeric);
+        Ok(save::write(&mut self.stdout, &services, &mut names)?)
+    }
+
+    fn restore(&mut self, replace: bool) -> Result<(), Failure> {
+        let lines = restore::read(self.program, &mut self.stdin, self.resolver)
+            .map_err(Failure::Input)?
+            .map_err(Failure::Faults)?;
+        let faults = if replace {
+            let replacement = Replacement::rehearse(lines).map_err(Failure::Faults)?;
+            replacement.carry_out(&mut (self.open)()?)?
+        } else {
+            self.carry_out_lines(lines)?
+        };
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Faults(faults))
+        }
+    }
+
+    /// Sends what is meant for the kernel together, as far as no listing stands in between.
+    fn carry_out_lines(&mut self, lines: Vec<Line>) -> Result<Vec<Fault>, Failure> {
+        let mut kernel = (self.open)()?;
+        let (mut waiting, mut faults) = (Vec::new(), Vec::new());
+        for Line { number, request } in lines {
+            let Request::Kernel(command) = request else {
+                faults.extend(restore::execute(&mut kernel, &waiting)?);
+                waiting.clear();
+                match request {
+                    Request::List(listing) => self.list(&mut kernel, &listing)?,
+                    other => self.carry_out(other)?,
+                }
+                continue;
+            };
+            waiting.push((Some(number), command));
+        }
+        faults.extend(restore::execute(&mut kernel, &waiting)?);
+        Ok(faults)
+    }
+
+    /// Says why, and returns the exit status that tells it.
+    fn tell(&mut self, failure: Failure) -> u8 {
+        // What was listed before comes before what failed then.
+        let _ = self.stdout.flush();
+        match failure {
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Failure::Output(error) => {
+                self.complain(&format!("cannot write the output: {error}"));
+                UNLISTED
+            }
+            Failure::Input(error) => {
+                self.complain(&format!("cannot read the input: {error}"));
+                UNUSABLE
+            }
+            Failure::Kernel { error, status } => {
+                self.complain(&message::of_error(&error));
+                status
+            }
+            Failure::Faults(faults) => {
+                for fault in &faults {
+                    self.complain(&fault.to_string());
+                }
+                faults.last().map_or(0, |fault| fault.status)
+            }
+        }
+    }
+
+    /// Says what went wrong. Where even that cannot be written, the status must tell.
+    fn complain(&mut self, what: &str) {
+        let _ = writeln!(self.stderr, "{what}");
     }
 }

@@ -6,6 +6,7 @@ mod adoption;
 mod failover;
 mod guard;
 mod host;
+mod lvsadm;
 mod paths;
 mod servers;
 mod sync;
