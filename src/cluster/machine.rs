@@ -158,8 +158,11 @@ impl Machine {
         self.notice_pause();
         match input {
             Input::Heartbeat { path, heartbeat } => {
+                // When a timeout is due as well, others may be waiting in the sockets: to conclude
+                // from the first what the next contradicts would be rash.
+                let is_due = self.deadline().is_some_and(|at| at <= self.now);
                 self.hear(path, &heartbeat);
-                if self.doubt.is_some() {
+                if is_due || self.doubt.is_some() {
                     return;
                 }
             }
@@ -209,9 +212,16 @@ impl Machine {
     /// `None` that nothing will happen any more.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
-        if !self.outputs.is_empty() || self.doubt.is_some() {
-            return Some(self.now);
+        let waits = !self.outputs.is_empty() || self.doubt.is_some();
+        if waits {
+            Some(self.now)
+        } else {
+            self.deadline()
         }
+    }
+
+    /// When something is to be done, whether or not anybody says anything.
+    fn deadline(&self) -> Option<Time> {
         if self.stop == Stop::Done {
             return None;
         }

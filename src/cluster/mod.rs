@@ -33,7 +33,8 @@
 //!   candidate alive: fit, then ready, then how fit, then preferred, then priority, then name, which
 //!   everybody says of itself. A better candidate that does not take the group is passed over after
 //!   deadtime, two of them after twice that. Whoever was offered the group is the best for deadtime.
-//! - It does not take what a living peer hears a third director hold that is only silent to us.
+//! - It does not take what a living peer hears a third director hold, if that one is only silent to
+//!   us, or if the peer has heard a newer claim of it.
 //! - It does not take when it is unfit, unless it knows of every peer that it is unfit or not
 //!   running: being cut off looks like everybody else's death. An unfit director stays active while
 //!   nobody fit and ready is there; but one that reaches none of its reachability targets leaves

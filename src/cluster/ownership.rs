@@ -487,14 +487,23 @@ fn nobody_is_heard(peers: &[View<'_>]) -> bool {
     peers.iter().all(|peer| !peer.alive) && peers.iter().any(silent)
 }
 
-/// Whether a peer says that a third director, which we do not hear ourselves, is active.
+/// Whether a peer says that a third director is active which does not tell us so itself: because
+/// we do not hear it, or because the peer has heard a newer claim of it.
 fn said_held(me: Me<'_>, peer: View<'_>, peers: &[View<'_>]) -> bool {
-    let Some(owner) = peer.living_claim().and_then(|claim| claim.owner.as_deref()) else {
+    let Some(told) = peer
+        .living_claim()
+        .filter(|_| me.rules.keep(Rule::HearsayCounts))
+    else {
         return false;
     };
-    let third = peers.iter().find(|other| other.name == owner);
-    me.rules.keep(Rule::HearsayCounts)
-        && third.is_some_and(|third| !third.alive && !third.is_gone())
+    let owner = told.owner.as_deref();
+    let Some(third) = peers.iter().find(|third| Some(third.name) == owner) else {
+        return false;
+    };
+    match third.living_claim() {
+        Some(claim) => claim.epoch < told.epoch,
+        None => !third.is_gone(),
+    }
 }
 
 /// The earlier of two times, where there are any.

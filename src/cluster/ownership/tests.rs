@@ -383,6 +383,20 @@ fn who_is_active_behind_a_third_is_left_alone() {
     };
     assert_eq!(verdict(silent), Verdict::Keep);
     assert_eq!(verdict(refused), Verdict::Take(Taken::Start));
+
+    // A third has heard of a claim before we do; or of its end after we do.
+    let released = claim(Role::Standby, standing(50));
+    let newer = Claim {
+        epoch: 4,
+        ..third.clone()
+    };
+    let verdict = |c| {
+        group(Role::Standby)
+            .judge(me("a"), &[view("b", &released), c], NOW)
+            .0
+    };
+    assert_eq!(verdict(view("c", &newer)), Verdict::Keep);
+    assert_eq!(verdict(view("c", &third)), Verdict::Take(Taken::Start));
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub(super) struct Checks {
     /// Runs that have just been resumed and have not spoken yet.
     resumed: BTreeSet<usize>,
     paused: BTreeMap<usize, Time>,
+    woken: BTreeMap<usize, Time>,
     /// Why the last one left each group.
     left: BTreeMap<(usize, String), Left>,
 }
@@ -48,6 +49,10 @@ struct Conflict {
 }
 
 impl Checks {
+    pub(super) fn paused_at(&self, host: usize) -> Time {
+        self.paused.get(&host).copied().unwrap_or_default()
+    }
+
     pub(super) fn stopping(&mut self, host: usize, generation: u64) {
         self.stopping.insert((host, generation));
     }
@@ -231,6 +236,7 @@ impl World {
             ))
         };
         self.checks.due.remove(group);
+        self.checks.active.insert((i, group.to_owned()), self.now);
         let host = &self.hosts[i];
         let newest = self
             .checks
@@ -314,7 +320,14 @@ impl World {
             }
             Left::Unfit { to } | Left::Failback { to } => {
                 let other = self.hosts[index(to)].local[group];
-                let settled = other.since + 2 * DEADTIME + 2 * KEEPALIVE < self.now;
+                let woken = self
+                    .checks
+                    .woken
+                    .get(&index(to))
+                    .copied()
+                    .unwrap_or_default();
+                let since = other.since.max(woken);
+                let settled = since + 2 * DEADTIME + 2 * KEEPALIVE < self.now;
                 if settled && (!other.ready || !other.fitness.is_fit()) {
                     return told("to one that is not ready");
                 }
@@ -372,6 +385,7 @@ impl World {
 
     pub(super) fn note_resumed(&mut self, i: usize) {
         self.checks.resumed.insert(i);
+        self.checks.woken.insert(i, self.now);
     }
 
     pub(super) fn note_paused(&mut self, i: usize) {

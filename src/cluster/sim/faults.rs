@@ -78,6 +78,11 @@ impl World {
                         group,
                         fitness: 1000,
                     };
+                    if self.rng.bool() {
+                        let host = self.rng.usize(0..self.hosts.len());
+                        let ready = |ready| Fault::Ready { host, group, ready };
+                        self.fault(from - 7 * KEEPALIVE, ready(false), until, ready(true));
+                    }
                     self.fault(
                         from,
                         Fault::Fitness {
@@ -375,8 +380,9 @@ impl World {
         self.hosts[i].paused = false;
         self.note_resumed(i);
         let inbox = std::mem::take(&mut self.hosts[i].inbox);
-        // A driver may read its sockets first or look at its timers first.
-        if self.rng.bool() {
+        // A driver reads its sockets first. One that does not, at least notices a long pause.
+        let pause = self.now.saturating_sub(self.checks.paused_at(i));
+        if self.rng.bool() && pause > DEADTIME + KEEPALIVE {
             self.tell(i, Input::Timeout)?;
         }
         for datagram in inbox {
