@@ -67,9 +67,7 @@ pub(super) struct Hold {
 #[derive(Debug)]
 struct Doubt {
     lasted: Duration,
-    /// Peers that were alive before.
-    expected: BTreeSet<String>,
-    /// Those of them that have been heard since, by a heartbeat sent after the pause or just
+    /// Peers that have been heard since, by a heartbeat sent after the pause or just
     /// before its end.
     heard: BTreeSet<String>,
 }
@@ -292,7 +290,7 @@ impl Machine {
         let awaiting = if alive.is_empty() {
             self.peers.keys().cloned().collect()
         } else {
-            alive.clone()
+            alive
         };
         // Silence that was not listened to is no silence.
         self.listening = self.now;
@@ -309,7 +307,6 @@ impl Machine {
         });
         self.doubt = Some(Doubt {
             lasted,
-            expected: alive,
             heard: BTreeSet::new(),
         });
         if self.rules.keep(Rule::PauseLeaves) {
@@ -328,7 +325,8 @@ impl Machine {
             self.hold = None;
             return;
         }
-        let all_heard = !doubt.expected.is_empty() && doubt.expected == doubt.heard;
+        // A peer that was dead may have come and taken over, and the others need not know yet.
+        let all_heard = self.peers.keys().all(|peer| doubt.heard.contains(peer));
         let node = &self.settings.node;
         let mut left = Vec::new();
         for (name, group) in self
@@ -336,10 +334,7 @@ impl Machine {
             .iter_mut()
             .filter(|(_, g)| g.role == Role::Active)
         {
-            let mut claims = doubt
-                .expected
-                .iter()
-                .filter_map(|peer| self.peers.get(peer)?.claims.get(name));
+            let mut claims = self.peers.values().filter_map(|peer| peer.claims.get(name));
             let untouched = claims.all(|claim| {
                 claim.role == Role::Standby
                     && claim.epoch <= group.epoch
@@ -413,7 +408,6 @@ impl Machine {
             hold.awaiting.remove(&heartbeat.sender);
         }
         if let Some(doubt) = &mut self.doubt
-            && doubt.expected.contains(&heartbeat.sender)
             && accepted.age <= 2 * self.settings.timing.keepalive
         {
             doubt.heard.insert(sender());

@@ -51,9 +51,9 @@
 //!   automatic failback after its delay, if more than a name or readiness is between us. Handing
 //!   over is: remove the addresses, then say so and to whom. Two are never active in it.
 //! - Not run for longer than deadtime: another may have taken over. Every group is left before
-//!   anything is said, unless every peer that was alive is heard at once (sent within two
-//!   keepalives), holds nothing, and knows of no other owner. Then nothing is taken until the
-//!   others have answered or deadtime is over.
+//!   anything is said, unless every peer is heard at once (sent within two keepalives), holds
+//!   nothing, and knows of no other owner. Then nothing is taken until those that were alive have
+//!   answered or deadtime is over.
 //!
 //! An epoch is one more than the newest known. The owner of a group is the active director with the
 //! newest.

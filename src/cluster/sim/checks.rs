@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{DEADTIME, Datagram, GROUPS, KEEPALIVE, MAX_DELAY, MAX_LATENESS, NAMES, World};
+use super::{
+    DEADTIME, Datagram, GROUPS, KEEPALIVE, MAX_DELAY, MAX_LATENESS, MAX_RELEASE, NAMES, World,
+};
 use crate::clock::Time;
 use crate::cluster::event::{Left, Taken};
 use crate::cluster::heartbeat::{Heartbeat, Role};
@@ -34,6 +36,8 @@ pub(super) struct Checks {
     resumed: BTreeSet<usize>,
     paused: BTreeMap<usize, Time>,
     woken: BTreeMap<usize, Time>,
+    /// When somebody's fitness or readiness last changed.
+    local: Time,
     /// Why the last one left each group.
     left: BTreeMap<(usize, String), Left>,
 }
@@ -74,13 +78,19 @@ impl World {
         })
     }
 
+    /// Whether everybody knows how well everybody can serve: two that become better at the same
+    /// moment may both take a group that is free.
+    fn is_told(&self) -> bool {
+        self.checks.local + 2 * MAX_DELAY + MAX_RELEASE < self.now
+    }
+
     /// After every step.
     pub(super) fn check_always(&mut self) -> Result<(), String> {
         for group in GROUPS {
             let holders: Vec<usize> = (0..self.hosts.len())
                 .filter(|i| self.hosts[*i].holds.contains(group))
                 .collect();
-            if holders.len() > 1 && self.is_clean() {
+            if holders.len() > 1 && self.is_clean() && self.is_told() {
                 return Err(format!("{holders:?} hold {group} on a good network"));
             }
             if let Some(due) = self.checks.due.get(group).copied()
@@ -336,7 +346,7 @@ impl World {
                 }
             }
             Left::Conflict { rival } | Left::Deaf { rival } => {
-                if self.is_clean() {
+                if self.is_clean() && self.is_told() {
                     return told("on a good network");
                 }
                 let active = self.checks.active.get(&(index(rival), group.to_owned()));
@@ -394,6 +404,7 @@ impl World {
 
     /// Ranks have changed: what was heard before does not bind.
     pub(super) fn note_local(&mut self, host: usize, group: &str) {
+        self.checks.local = self.now;
         self.checks
             .conflicts
             .retain(|(a, b, g), _| g != group || (*a != host && *b != host));

@@ -70,7 +70,11 @@ fn every_broken_rule_is_noticed() {
     ];
     let mut missed = Vec::new();
     for (rule, first) in rules {
-        let plan = Plan { faults: true, broken: Some(rule), ..Plan::default() };
+        let plan = Plan {
+            faults: true,
+            broken: Some(rule),
+            ..Plan::default()
+        };
         let found = sweep(plan, first..first + 4000);
         println!("{rule:?}: {found:?}");
         if found.is_none() {
