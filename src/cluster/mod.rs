@@ -66,9 +66,10 @@
 //! [`Input::Timeout`] if there is none. Only `handle` changes the time of the next timeout, any
 //! input can. A timeout that comes early, twice or late does no harm: it does what is due.
 //!
-//! After a wait, read the sockets before giving [`Input::Timeout`]: after a pause, the heartbeats
-//! that are waiting there may tell that nobody took over. A heartbeat that is handled first after
-//! a pause causes no output; the timeout is then due at once.
+//! After a wait, read the sockets before giving [`Input::Timeout`], and then give it even if there
+//! was something to read. A heartbeat that is handled while a timeout is due is only remembered:
+//! after a pause, short or long, the first one read says nothing of those behind it. The timeout
+//! then judges by all of them.
 //!
 //! [`Input::Released`] must follow every [`Output::Deactivate`], once the addresses are gone:
 //! until then the others wait. Inputs and outputs can be serialised, and the same inputs at the same

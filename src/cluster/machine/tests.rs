@@ -1,5 +1,6 @@
 use super::*;
-use crate::cluster::event::Taken;
+use crate::cluster::event::{DeathCause, Taken};
+use crate::cluster::heartbeat::Heartbeat;
 use crate::cluster::sim::{DEADTIME, KEEPALIVE, timing};
 use crate::cluster::{Fitness, GroupSettings, Liveness, PeerSettings};
 use crate::config::model::{Digest, Failback};

@@ -1,0 +1,137 @@
+//! What follows from what is known: who has died, and who shall have which group.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Machine, Stop};
+use crate::clock::Time;
+use crate::cluster::event::{Event, Output};
+use crate::cluster::heartbeat::Role;
+use crate::cluster::liveness::{Deadlines, Peer};
+use crate::cluster::ownership::{Me, Verdict, View, earlier};
+
+impl Machine {
+    pub(super) fn expire(&mut self) {
+        let timing = self.deadlines();
+        let mut events = Vec::new();
+        for (name, peer) in &mut self.peers {
+            let name = || name.clone();
+            let (down, death) = peer.expire(timing, self.now);
+            events.extend(
+                down.into_iter()
+                    .map(|path| Event::PathDown { peer: name(), path }),
+            );
+            if let Some(cause) = death {
+                let silence = peer.heard.map_or(Duration::ZERO, |heard| self.now - heard);
+                events.push(Event::PeerDead {
+                    peer: name(),
+                    silence,
+                    cause,
+                });
+                self.changed = true;
+            }
+            let hears_us = peer.hears(timing.deadtime, self.now);
+            if peer.hears_us != hears_us {
+                peer.hears_us = hears_us;
+                events.push(Event::Hears {
+                    peer: name(),
+                    hears_us,
+                });
+            }
+            let same = peer.digest.map(|digest| digest == self.settings.digest);
+            if let Some(same) = same.filter(|_| peer.same_config != same) {
+                peer.same_config = Some(same);
+                events.push(Event::Config { peer: name(), same });
+            }
+        }
+        events.into_iter().for_each(|event| self.event(event));
+    }
+
+    /// Judges every group. What must not be done before the others are told is returned.
+    pub(super) fn judge(&mut self) -> Vec<Output> {
+        let me = Me {
+            name: &self.settings.node,
+            priority: self.settings.priority,
+            stopping: self.stop != Stop::No,
+            waiting: self.hold.is_some(),
+            cut_off: self.cut_off,
+            start_ends: self.born + self.settings.timing.initdead,
+            deadtime: self.settings.timing.deadtime,
+            rules: self.rules,
+        };
+        let timing = self.deadlines();
+        let mut left = Vec::new();
+        let mut after = Vec::new();
+        self.judge_at = None;
+        for (name, group) in &mut self.groups {
+            let views = views(&self.peers, name, timing, self.now);
+            let heard = group.heard_owner(me.name).map(str::to_owned);
+            let (came, went) = group.note_rivals(&views);
+            self.changed |= !came.is_empty();
+            let event = |event| Output::Event(event);
+            let to = |rival: String| (name.clone(), rival);
+            for (group, rival) in came.into_iter().map(to) {
+                self.outputs
+                    .push_back(event(Event::Conflict { group, rival }));
+            }
+            let mut announce = group.role == Role::Active && !went.is_empty();
+            for (group, rival) in went.into_iter().map(to) {
+                self.outputs
+                    .push_back(event(Event::ConflictOver { group, rival }));
+            }
+            let (verdict, at) = group.judge(me, &views, self.now);
+            self.judge_at = earlier(self.judge_at, at);
+            match verdict {
+                Verdict::Keep => announce |= group.prevail(&views, self.rules),
+                Verdict::Unfit => {
+                    self.outputs.push_back(event(Event::Unfit {
+                        group: name.clone(),
+                    }));
+                }
+                Verdict::Take(why) => {
+                    group.take(&why, self.rules, self.now);
+                    self.counters.takeovers += 1;
+                    let (group, epoch) = (name.clone(), group.epoch);
+                    after.push(Output::Activate { group, epoch, why });
+                    self.changed = true;
+                }
+                Verdict::Leave(why, offer) => {
+                    announce = false;
+                    left.push((name.clone(), why, offer));
+                }
+            }
+            if announce {
+                after.push(Output::Announce {
+                    group: name.clone(),
+                });
+                self.changed = true;
+            }
+            self.changed |= heard.as_deref() != group.heard_owner(me.name);
+        }
+        for (name, why, offer) in left {
+            self.leave(&name, why, offer);
+        }
+        after
+    }
+}
+
+/// The peers as far as one group is concerned.
+fn views<'a>(
+    peers: &'a BTreeMap<String, Peer>,
+    group: &str,
+    timing: Deadlines,
+    now: Time,
+) -> Vec<View<'a>> {
+    peers
+        .iter()
+        .map(|(name, peer)| View {
+            name,
+            alive: peer.alive,
+            death: peer.death,
+            stopping: peer.stopping,
+            hears_us: peer.hears(timing.deadtime, now),
+            deaf_at: peer.deaf_at(timing),
+            claim: peer.claims.get(group),
+        })
+        .collect()
+}

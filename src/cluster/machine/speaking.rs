@@ -1,0 +1,114 @@
+//! What goes out: heartbeats, when they are due or urgent, and the last word of a stop.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Machine, Stop, URGENT_REPEATS, Urgent};
+use crate::cluster::event::Output;
+use crate::cluster::heartbeat::{Claim, Echo, Heartbeat, Role};
+use crate::cluster::rules::Rule;
+
+impl Machine {
+    /// Whether a stop is over.
+    pub(super) fn go_on_stopping(&mut self) -> bool {
+        let holds_none = self
+            .groups
+            .values()
+            .all(|group| group.role == Role::Standby);
+        match self.stop {
+            Stop::No | Stop::Done => false,
+            Stop::Leaving if !holds_none => false,
+            Stop::Leaving => {
+                self.changed = true;
+                let until = self.now + self.settings.keepalive();
+                self.stop = Stop::Telling { until };
+                false
+            }
+            Stop::Telling { until } => until <= self.now || self.urgent_is_known(),
+        }
+    }
+
+    fn urgent_is_known(&self) -> bool {
+        self.urgent.is_none_or(|urgent| {
+            self.peers
+                .values()
+                .filter(|peer| peer.alive)
+                .all(|peer| peer.knows(urgent.counter))
+        })
+    }
+
+    /// Sends a heartbeat if it is time for one, or if there is something to say at once.
+    pub(super) fn speak(&mut self) {
+        if self.urgent_is_known() {
+            self.urgent = None;
+        }
+        let urgently = self.changed && self.rules.keep(Rule::ChangesAreUrgent);
+        let again = self.urgent.is_some_and(|urgent| urgent.next <= self.now);
+        if !urgently && !again && !self.answer && self.next_beat > self.now {
+            return;
+        }
+        self.counter += 1;
+        let pause = self.settings.keepalive() / URGENT_REPEATS;
+        let next = self.now + pause;
+        self.urgent = match self.urgent {
+            _ if urgently => Some(Urgent {
+                counter: self.counter,
+                repeats: URGENT_REPEATS - 1,
+                next,
+            }),
+            Some(urgent) if again => (urgent.repeats > 1).then_some(Urgent {
+                repeats: urgent.repeats - 1,
+                next,
+                ..urgent
+            }),
+            kept => kept,
+        };
+        self.changed = false;
+        self.answer = false;
+        self.next_beat = self.now + self.settings.keepalive();
+        self.sent
+            .add(self.counter, self.now, self.settings.deadtime());
+        self.counters.sent += 1;
+        let heartbeat = self.heartbeat();
+        self.outputs.push_back(Output::Send(heartbeat));
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        let echoes: BTreeMap<String, Echo> = self
+            .peers
+            .iter()
+            .filter_map(|(name, peer)| Some((name.clone(), peer.echo(self.counter, self.now)?)))
+            .collect();
+        let claims = self
+            .groups
+            .iter()
+            .map(|(name, group)| {
+                let claim = Claim {
+                    role: group.role,
+                    epoch: if group.role == Role::Standby {
+                        group.seen
+                    } else {
+                        group.epoch
+                    },
+                    standing: group.standing(self.settings.priority),
+                    owner: group.heard_owner(&self.settings.node).map(str::to_owned),
+                    offer: group.offered.as_ref().map(|(to, _)| to.clone()),
+                };
+                (name.clone(), claim)
+            })
+            .collect();
+        Heartbeat {
+            sender: self.settings.node.clone(),
+            session: self.session,
+            counter: self.counter,
+            clock: Duration::from_micros(
+                u64::try_from((self.now - self.born).as_micros()).unwrap_or(u64::MAX),
+            ),
+            digest: self.settings.digest,
+            stopping: self.stop != Stop::No,
+            answer: self.urgent.is_some(),
+            echoes,
+            claims,
+        }
+    }
+}
