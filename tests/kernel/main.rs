@@ -8,6 +8,7 @@ mod guard;
 mod host;
 mod lvsadm;
 mod paths;
+mod mh;
 mod servers;
 mod sync;
 mod table;
