@@ -14,6 +14,13 @@ use crate::netlink::KernelError;
 pub trait Kernel {
     /// All services with their destinations and counters, in the kernel's order.
     ///
+    /// It is no picture of one moment. The kernel hands out the services in parts of some 80, and
+    /// then the destinations of each service in such parts; each part is true to one moment, and
+    /// others may write between two. Then what they add or remove may be in the listing or not;
+    /// nothing is in it twice; and when something is removed, something else that the kernel keeps
+    /// near it may be left out. A [`plan`](crate::plan()) from such a listing does no harm: to add
+    /// what is there already is refused, and the next plan is right.
+    ///
     /// # Errors
     /// When the table cannot be read whole.
     fn listing(&mut self) -> Result<Vec<ListedService>, Error>;

@@ -53,6 +53,15 @@ impl<'a> Message<'a> {
         Attributes::new(self.payload.get(header..).unwrap_or_default())
     }
 
+    /// Reads all that the engine would.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn probe(&self) {
+        let _ = self.verdict();
+        for attribute in self.attributes_after(4) {
+            attribute.nested().for_each(drop);
+        }
+    }
+
     /// What it means for the request it answers.
     pub(super) fn verdict(&self) -> Result<Verdict, Error> {
         match self.kind {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "how a test fails")]
 
+mod errors;
 mod plans;
 mod random;
+mod reading;
 mod truth;
