@@ -60,29 +60,6 @@ impl Client {
         self.with_family(Self::dump_services)
     }
 
-    /// All services with what people look at first, in the kernel's order; several times as fast
-    /// as a [`listing`](Kernel::listing) where services are many.
-    ///
-    /// It belongs to the network namespace of the calling thread, which must be the one in which
-    /// the client was opened.
-    ///
-    /// # Errors
-    /// As for [`listing`](Kernel::listing), which stands in where the kernel's file of destinations
-    /// is missing, or where the table keeps changing while it is read.
-    pub fn outline(&mut self) -> Result<Vec<OutlinedService>, Error> {
-        for _ in 0..OUTLINE_ATTEMPTS {
-            let services = self.services()?;
-            let Ok(file) = File::open(TABLE_FILE) else {
-                break;
-            };
-            let blocks = outline::read(BufReader::with_capacity(READ_BYTES, file), TABLE_FILE)?;
-            if let Some(outline) = outline::join(&services, blocks) {
-                return Ok(outline);
-            }
-        }
-        Ok(self.listing()?.into_iter().map(Into::into).collect())
-    }
-
     /// One service with its destinations.
     ///
     /// # Errors
@@ -246,6 +223,23 @@ impl Kernel for Client {
             service.destinations = self.dump_destinations(&service.key)?;
         }
         Ok(services)
+    }
+
+    /// It belongs to the network namespace of the calling thread, which must be the one in which
+    /// the client was opened. [`listing`](Kernel::listing) stands in where the kernel's file of
+    /// destinations is missing, or where the table keeps changing while it is read.
+    fn outline(&mut self) -> Result<Vec<OutlinedService>, Error> {
+        for _ in 0..OUTLINE_ATTEMPTS {
+            let services = self.services()?;
+            let Ok(file) = File::open(TABLE_FILE) else {
+                break;
+            };
+            let blocks = outline::read(BufReader::with_capacity(READ_BYTES, file), TABLE_FILE)?;
+            if let Some(outline) = outline::join(&services, blocks) {
+                return Ok(outline);
+            }
+        }
+        Ok(self.listing()?.into_iter().map(Into::into).collect())
     }
 
     fn execute(&mut self, commands: &[Command]) -> Result<Vec<Result<(), KernelError>>, Error> {

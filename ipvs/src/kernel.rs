@@ -5,6 +5,7 @@ use crate::command::Command;
 use crate::error::{Error, Refusal, errno};
 use crate::model::{Info, ListedService, SyncDaemon, Table, Timeouts, table};
 use crate::netlink::KernelError;
+use crate::outline::OutlinedService;
 
 /// A reader and writer of an IPVS table: the kernel's [`Client`](crate::Client), or a
 /// [`Fake`](crate::fake::Fake).
@@ -50,6 +51,15 @@ pub trait Kernel {
     /// # Errors
     /// As the trait says.
     fn daemons(&mut self) -> Result<Vec<SyncDaemon>, Error>;
+
+    /// All services with what people look at first, in the kernel's order; from the kernel itself
+    /// several times as fast as a [`listing`](Self::listing) where services are many.
+    ///
+    /// # Errors
+    /// As for [`listing`](Self::listing).
+    fn outline(&mut self) -> Result<Vec<OutlinedService>, Error> {
+        Ok(self.listing()?.into_iter().map(Into::into).collect())
+    }
 
     /// Carries out one command.
     ///
