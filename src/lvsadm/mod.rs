@@ -1,6 +1,6 @@
 //! The tool for people whose hands know ipvsadm: the same options, and the same output to the byte.
 //!
-//! [`table`] holds every command and option; [`popt`] and [`request`] read a command line by it,
+//! `table` holds every command and option; `popt` and `request` read a command line by it,
 //! and what is asked for is listed, saved, restored or sent to the kernel.
 
 mod completions;
