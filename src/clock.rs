@@ -19,3 +19,13 @@ pub fn now() -> Time {
     let nanos = u32::try_from(ts.tv_nsec).unwrap_or(0);
     Duration::new(secs, nanos)
 }
+
+/// The time of day, since 1970 in UTC. It may be set back or forth at any moment: for people and
+/// logs, never to decide anything by.
+#[must_use]
+pub fn wall() -> Duration {
+    let ts = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let secs = u64::try_from(ts.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(ts.tv_nsec).unwrap_or(0);
+    Duration::new(secs, nanos)
+}

@@ -123,7 +123,7 @@ fn file_in(folder: &TempDir, name: &str) -> (PathBuf, String) {
 fn help_goes_to_standard_output_and_names_every_command() {
     let (code, stdout, stderr) = run(&["--help"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    for command in ["run", "check", "status", "key"] {
+    for command in ["run", "check", "status", "events", "key"] {
         assert!(
             stdout.contains(&format!("\n  {command}")),
             "{command}: {stdout}"
@@ -133,10 +133,11 @@ fn help_goes_to_standard_output_and_names_every_command() {
 
 #[test]
 fn every_command_has_help() {
-    let commands: [&[&str]; 5] = [
+    let commands: [&[&str]; 6] = [
         &["run"],
         &["check"],
         &["status"],
+        &["events"],
         &["key"],
         &["key", "generate"],
     ];
@@ -161,13 +162,14 @@ fn the_version_is_told() {
 
 #[test]
 fn a_wrong_command_line_is_refused_with_2_and_nothing_on_standard_output() {
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 9] = [
         &[],
         &["key"],
         &["start"],
         &["status", "--jsn"],
         &["status", "--json", "--problems"],
         &["status", "--interval", "0"],
+        &["events", "--since", "yesterday"],
         &["run", "--log-level", "caribe=loud"],
         &["run", "--log-format", "xml"],
     ];

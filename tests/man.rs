@@ -114,6 +114,7 @@ fn the_manual_has_every_exit_status() {
 fn the_manual_has_every_path_of_the_api() {
     for path in [
         caribe::control::STATUS,
+        caribe::control::EVENTS,
         caribe::control::HEALTH,
         caribe::control::READINESS,
     ] {

@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
+use crate::config;
+use crate::director::events::Position;
+
 /// Where the configuration is unless the command line says otherwise.
 pub const DEFAULT_CONFIG: &str = "/etc/caribe/caribe.toml";
 
@@ -45,6 +48,10 @@ pub enum Command {
     /// with caribe's mark. Nothing happens where nothing is left, or while the daemon's guard is
     /// about to do the same.
     Release(ReleaseArgs),
+    /// Show what has happened to the running daemon, each event on a line
+    ///
+    /// The latest 1,000 are kept, until the daemon ends. Times are in UTC.
+    Events(EventsArgs),
     /// Make the secret that the directors of a cluster share
     Key(KeyArgs),
     /// Remove the addresses of a daemon that dies; started by it
@@ -150,6 +157,43 @@ pub struct GuardArgs {
     pub log: LogArgs,
 }
 
+/// Which daemon is meant.
+#[derive(Args, Clone, Debug)]
+pub struct DaemonArgs {
+    /// The daemon's control socket
+    #[arg(short, long, value_name = "PATH", conflicts_with = "config")]
+    pub socket: Option<PathBuf>,
+    /// The configuration that names the control socket [default: /etc/caribe/caribe.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `caribe events`
+#[derive(Args, Clone, Debug)]
+pub struct EventsArgs {
+    /// Go on with what happens from now on, until Ctrl-C
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what happened in so long ("10m"), or after an event that was shown (its `id`)
+    #[arg(short = 'S', long, value_name = "AGE|ID", value_parser = since)]
+    pub since: Option<Since>,
+    /// Print each event as one JSON object on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon is meant.
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+}
+
+/// From where on events are shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Since {
+    /// Those at most so old.
+    Age(Duration),
+    /// Those after another.
+    Event(Position),
+}
+
 /// `caribe key`
 #[derive(Args, Clone, Debug)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
@@ -197,6 +241,15 @@ fn interval(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(seconds))
 }
 
+fn since(text: &str) -> Result<Since, String> {
+    if let Some(age) = config::parse_duration(text) {
+        return Ok(Since::Age(age));
+    }
+    let wrong = "expected an age such as \"30s\", \"10m\" or \"2h\", or the id of an event";
+    let event = text.parse().map_err(|_| wrong.to_owned())?;
+    Ok(Since::Event(event))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -214,6 +267,18 @@ mod tests {
         assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
         for wrong in ["", "0", "-1", "NaN", "inf", "1e9", "2s"] {
             assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn events_are_shown_since_an_age_or_another_event() {
+        let age = Since::Age(Duration::from_secs(600));
+        assert_eq!(since("10m"), Ok(age));
+        let position = |text: &str| Since::Event(text.parse().unwrap());
+        assert_eq!(since("6a1f0b2c-17"), Ok(position("6a1f0b2c-17")));
+        assert_eq!(since("17"), Ok(position("17")));
+        for wrong in ["", "yesterday", "10x", "-5m", "6a1f0b2c-"] {
+            assert!(since(wrong).is_err(), "{wrong}");
         }
     }
 

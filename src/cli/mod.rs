@@ -2,6 +2,7 @@
 
 pub mod args;
 mod check;
+mod events;
 mod exit;
 mod format;
 mod guard;
@@ -40,6 +41,7 @@ pub fn main() -> Exit {
         Command::Status(args) => status::status(&args),
         Command::Release(args) => release::release(&args),
         Command::Guard(args) => guard::guard(&args),
+        Command::Events(args) => events::events(&args),
         Command::Key(args) => match args.command {
             args::KeyCommand::Generate(args) => key::generate(&args),
         },

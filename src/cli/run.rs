@@ -87,6 +87,7 @@ fn serve(
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut hangup = signal(SignalKind::hangup())?;
         let (shut, shutdown) = oneshot::channel::<()>();
+        let server = server.with_history(director.history());
         let api = tokio::spawn(server.serve(director.snapshots(), async {
             // Told or forgotten, it is over.
             let _ = shutdown.await;

@@ -15,7 +15,7 @@ mod problems;
 mod report;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
-    let socket = match socket(args) {
+    let socket = match socket(args.socket.as_deref(), args.config.as_deref()) {
         Ok(socket) => socket,
         Err(message) => {
             complain(&message);
@@ -104,11 +104,11 @@ fn redraw(text: &str, rows: usize) -> String {
 
 /// The socket named, or that of the configuration named, or that of the usual configuration if
 /// there is one, or the usual socket.
-fn socket(args: &StatusArgs) -> Result<PathBuf, String> {
-    if let Some(socket) = &args.socket {
-        return Ok(socket.clone());
+pub(super) fn socket(socket: Option<&Path>, config: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(socket) = socket {
+        return Ok(socket.to_owned());
     }
-    let configured = match &args.config {
+    let configured = match config {
         Some(file) => configured_socket(file)?,
         // Status must work while the file is being edited, and for users who may not read it.
         None => configured_socket(Path::new(DEFAULT_CONFIG)).unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// The number may have a fraction (`"1.5s"`). `None` when it is no duration at all, or longer
 /// than the type can hold.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
@@ -29,7 +29,7 @@ pub(super) fn from_seconds(seconds: f64) -> Option<Duration> {
 }
 
 /// Writes a duration in the greatest unit that leaves a whole number.
-pub(super) fn show(duration: Duration) -> String {
+pub fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 if duration.is_zero() => "0s".to_owned(),

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Related, Report, Style};
+pub use duration::{parse as parse_duration, show as show_duration};
 pub use keys::{Key, KeyId, KeyRing};
 pub use model::Config;
 

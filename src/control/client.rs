@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::Request;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::HOST;
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::{Error, STATUS};
 use crate::director::Snapshot;
+
+mod events;
 
 /// From connecting to the answer's last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -85,6 +87,11 @@ impl Client {
     }
 
     async fn fetch(&self, path: &str) -> Result<Bytes, Error> {
+        let response = self.send(path).await?;
+        self.take(response).await
+    }
+
+    async fn send(&self, path: &str) -> Result<Response<Incoming>, Error> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|err| self.unconnected(err))?;
@@ -96,10 +103,11 @@ impl Client {
             .header(HOST, "caribe")
             .body(Empty::<Bytes>::new())
             .map_err(|err| self.bad_answer(&err))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|err| self.failed(&err))?;
+        let answered = sender.send_request(request).await;
+        answered.map_err(|err| self.failed(&err))
+    }
+
+    async fn take(&self, response: Response<Incoming>) -> Result<Bytes, Error> {
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER)
             .collect()

@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Error;
+use super::events::{Answer, Follower, Followers};
 use super::router::{self, Reply};
-use crate::director::Snapshot;
+use super::{EVENTS, Error};
+use crate::director::{History, Snapshot};
 
 /// Root and the socket's group. The socket will carry commands too, so it fails closed: whoever
 /// shall use it joins the group (`chgrp` and setgid on the directory make it last).
@@ -45,6 +45,8 @@ pub(super) struct Limits {
     pub(super) header_bytes: usize,
     /// How many headers.
     pub(super) headers: usize,
+    /// Connections that may follow events at once.
+    pub(super) followers: usize,
     /// How long a clean shutdown waits for answers under way.
     pub(super) shutdown_within: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Limits {
             answer_within: Duration::from_secs(10),
             header_bytes: 16 * 1024,
             headers: 64,
+            followers: 16,
             shutdown_within: Duration::from_secs(1),
         }
     }
@@ -70,6 +73,7 @@ pub struct Server {
     socket: Socket,
     file: SocketFile,
     limits: Limits,
+    history: watch::Receiver<Arc<History>>,
 }
 
 impl Server {
@@ -101,7 +105,14 @@ impl Server {
             socket,
             file,
             limits,
+            history: watch::Sender::default().subscribe(),
         })
+    }
+
+    /// Offers what has happened, too.
+    #[must_use]
+    pub fn with_history(self, history: watch::Receiver<Arc<History>>) -> Self {
+        Self { history, ..self }
     }
 
     /// Lets clients connect; they wait for [`serve`](Self::serve), which calls it too.
@@ -133,7 +144,9 @@ impl Server {
             socket,
             file,
             limits,
+            history,
         } = self;
+        let followers = Followers::new(history, limits.followers);
         let listener = UnixListener::from_std(StdUnixListener::from(socket))
             .map_err(Error::system("watch the control socket", &file.path))?;
         let mut connections = JoinSet::new();
@@ -146,7 +159,8 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, snapshots.clone(), limits));
+                    let (snapshots, followers) = (snapshots.clone(), followers.clone());
+                    connections.spawn(serve_connection(stream, snapshots, followers, limits));
                 }
                 Err(err) => {
                     tracing::warn!(error = %err, "cannot accept a connection on the control socket");
@@ -223,10 +237,12 @@ impl Hold {
 async fn serve_connection(
     stream: UnixStream,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    followers: Followers,
     limits: Limits,
 ) {
+    let (begin, mut begun) = mpsc::channel(1);
     let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(&request, &snapshots);
+        let response = respond(&request, &snapshots, &followers, &begin);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     // One request a connection: its limit in time is then a limit of the connection, and a client
@@ -239,34 +255,56 @@ async fn serve_connection(
         .keep_alive(false)
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
-    match timeout(limits.answer_within, connection).await {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => tracing::debug!(error = %err, "a client of the control socket failed"),
-        Err(_) => tracing::debug!("a client of the control socket was too slow"),
+    // Whoever follows events may stay for as long as it takes what there is.
+    let patience = async {
+        let answered = timeout(limits.answer_within, begun.recv()).await;
+        if let Ok(Some(follower)) = answered {
+            let follower: Follower = follower;
+            if follower.run(limits.answer_within).await {
+                tokio::time::sleep(limits.answer_within).await;
+            }
+        }
+    };
+    tokio::select! {
+        ended = connection => {
+            if let Err(err) = ended {
+                tracing::debug!(error = %err, "a client of the control socket failed");
+            }
+        }
+        () = patience => tracing::debug!("a client of the control socket was too slow"),
     }
 }
 
 fn respond(
     request: &Request<Incoming>,
     snapshots: &watch::Receiver<Arc<Snapshot>>,
-) -> Response<Full<Bytes>> {
+    followers: &Followers,
+    begin: &mpsc::Sender<Follower>,
+) -> Response<Answer> {
     let snapshot = Arc::clone(&snapshots.borrow());
     let published = snapshots.has_changed().is_ok();
-    let reply = router::answer(
-        request.method(),
-        request.uri().path(),
-        !request.body().is_end_stream(),
-        published.then_some(&*snapshot),
-    );
+    let (method, path) = (request.method(), request.uri().path());
+    let has_body = !request.body().is_end_stream();
+    let snapshot = published.then_some(&*snapshot);
+    let reply = if path == EVENTS {
+        let begun = router::accept(method, path, has_body, snapshot)
+            .and_then(|_| followers.follow(request, begin));
+        match begun {
+            Ok(events) => return events,
+            Err(refusal) => refusal,
+        }
+    } else {
+        router::answer(method, path, has_body, snapshot)
+    };
     tracing::trace!(
-        method = %request.method(), path = request.uri().path(), status = reply.status.as_u16(),
+        %method, path, status = reply.status.as_u16(),
         "request on the control socket"
     );
     into_response(reply)
 }
 
-fn into_response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(reply.body));
+fn into_response(reply: Reply) -> Response<Answer> {
+    let mut response = Response::new(Answer::whole(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -14,8 +14,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::server::Limits;
 use super::*;
-use crate::director::Snapshot;
 use crate::director::snapshot::{Counters, GroupStatus, Role};
+use crate::director::{History, Snapshot};
+
+mod events;
 
 fn snapshot() -> Snapshot {
     Snapshot {
@@ -49,6 +51,7 @@ fn snapshot() -> Snapshot {
 struct Daemon {
     folder: TempDir,
     snapshots: Option<watch::Sender<Arc<Snapshot>>>,
+    history: watch::Sender<Arc<History>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -62,6 +65,8 @@ impl Daemon {
         let folder = tempfile::tempdir().unwrap();
         let server = Server::bind_with(&folder.path().join("caribe.sock"), limits).unwrap();
         server.listen().unwrap();
+        let history = watch::Sender::new(Arc::new(History::new(Duration::from_secs(7))));
+        let server = server.with_history(history.subscribe());
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot()));
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -77,6 +82,7 @@ impl Daemon {
         Self {
             folder,
             snapshots: Some(snapshots),
+            history,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -163,7 +169,7 @@ fn what_does_not_exist_is_told_with_what_does() {
     assert_eq!(message, "there is no \"/v1/statuss\"");
     let (_, answer) = daemon.raw("GET / HTTP/1.0\r\n\r\n");
     assert!(
-        answer.contains(r#"["/v1/status","/healthz","/readyz"]"#),
+        answer.contains(r#"["/v1/status","/v1/events","/healthz","/readyz"]"#),
         "{answer}"
     );
 }

@@ -13,8 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dropped::DroppedLog;
+use super::events::{History, What};
 use super::fitness::Reach;
 use super::guard::{self, Charge, Guard};
+use super::late::LateLog;
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
 use super::watchdog::Watchdog;
@@ -58,6 +60,17 @@ pub(super) struct Core {
     snapshots: watch::Sender<Arc<Snapshot>>,
     guard: Option<Guard>,
     watchdog: Option<Watchdog>,
+    history: watch::Sender<Arc<History>>,
+    late: LateLog,
+    /// What the last report of the table's keeper said.
+    table: Known,
+}
+
+/// What has been told of the kernel's table.
+#[derive(Debug, Default)]
+struct Known {
+    drift: u64,
+    broken: bool,
 }
 
 /// The kernel's table as the director found it.
@@ -126,6 +139,12 @@ impl Core {
             table: &lvs::Report::default(),
         };
         let (snapshots, receiver) = watch::channel(Arc::new(view.snapshot(started)));
+        let mut history = History::new(clock::wall());
+        let what = What::Started {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config: config.digest.to_string(),
+        };
+        history.push(what, clock::wall());
         let core = Self {
             config,
             node: loaded.node.clone(),
@@ -147,6 +166,9 @@ impl Core {
             snapshots,
             guard: None,
             watchdog: None,
+            history: watch::Sender::new(Arc::new(history)),
+            late: LateLog::default(),
+            table: Known::default(),
         };
         Ok((core, receiver))
     }
@@ -171,6 +193,11 @@ impl Core {
             let vips = guard.told().vips.clone();
             guard.charge(&Charge { vips, grace });
         }
+    }
+
+    /// What has happened, at any moment.
+    pub(super) fn history(&self) -> watch::Receiver<Arc<History>> {
+        self.history.subscribe()
     }
 
     /// Runs until `stop` resolves or the heartbeat thread ends. Whether it ended well.
@@ -201,11 +228,7 @@ impl Core {
                         tracing::error!("the heartbeat thread has ended");
                         return false;
                     };
-                    let dropped = &report.cluster.counters.dropped;
-                    if let Some(reasons) = self.dropped.news(dropped, report.at) {
-                        tracing::warn!(reasons, "heartbeats dropped");
-                    }
-                    self.last_pulse = Some(report);
+                    self.take(report);
                     self.tell_guard();
                     due.view = true;
                 }
@@ -214,6 +237,7 @@ impl Core {
                         tracing::error!("the IPVS thread has ended");
                         break;
                     }
+                    self.look_at_table();
                     due.view = true;
                 }
                 changed = self.reach.changed() => {
@@ -225,6 +249,7 @@ impl Core {
                 () = sleep_until(view_at) => {
                     viewed = Instant::now();
                     due.view = false;
+                    self.tell_late();
                     self.publish();
                 }
             }
@@ -238,6 +263,56 @@ impl Core {
         self.stop().await
     }
 
+    /// Takes what the heartbeat thread tells.
+    fn take(&mut self, mut report: pulse::Report) {
+        let dropped = &report.cluster.counters.dropped;
+        if let Some(reasons) = self.dropped.news(dropped, report.at) {
+            tracing::warn!(reasons, "heartbeats dropped");
+        }
+        for (at, what) in std::mem::take(&mut report.happened).into_events(report.at) {
+            if let Some(what) = self.late.sift(what, at) {
+                self.happened(what, at);
+            }
+        }
+        self.last_pulse = Some(report);
+    }
+
+    /// Adds to the history what happened at `at`.
+    fn happened(&self, what: What, at: Time) {
+        let age = clock::now().saturating_sub(at);
+        let wall = clock::wall().saturating_sub(age);
+        self.history
+            .send_modify(|history| Arc::make_mut(history).push(what, wall));
+    }
+
+    fn tell_late(&mut self) {
+        let now = clock::now();
+        for what in self.late.due(now) {
+            self.happened(what, now);
+        }
+    }
+
+    fn look_at_table(&mut self) {
+        let report = self.table_reports.borrow().clone();
+        let now = clock::now();
+        let changes = report.drift.saturating_sub(self.table.drift);
+        if changes > 0 {
+            self.happened(What::TableDrift { changes }, now);
+        }
+        let broken = report.error.is_some();
+        if broken != self.table.broken {
+            let what = match report.error.clone() {
+                Some(problem) => What::TableFailed { problem },
+                None => What::TableWorks,
+            };
+            self.happened(what, now);
+        }
+        self.table = Known {
+            drift: report.drift,
+            broken,
+        };
+    }
+
     /// Takes a verdict; whether the table depends on it.
     fn judge(&mut self, verdict: Verdict) -> bool {
         for (service, server) in self.verdicts.servers_of(&verdict.target) {
@@ -246,9 +321,17 @@ impl Core {
             match verdict.health {
                 probes::Health::Up if before != Health::Up => {
                     tracing::info!(service, %server, "server is up");
+                    let (service, server) = (service.to_owned(), server.to_string());
+                    self.happened(What::ServerUp { service, server }, clock::now());
                 }
                 probes::Health::Down if before != Health::Down => {
                     tracing::warn!(service, %server, reason, "server is down");
+                    let what = What::ServerDown {
+                        service: service.to_owned(),
+                        server: server.to_string(),
+                        reason,
+                    };
+                    self.happened(what, clock::now());
                 }
                 probes::Health::Up | probes::Health::Down | probes::Health::Unknown => {}
             }
@@ -322,12 +405,13 @@ impl Core {
     /// comes here in between is served.
     async fn stop(mut self) -> bool {
         tracing::info!("stopping");
+        self.happened(What::Stopping, clock::now());
         let mut well = true;
         if self.pulse.tell(Command::Stop) {
             let limit = self.config.heartbeat.deadtime + STOP;
             let ended = timeout(limit, async {
                 while let Some(report) = self.pulse_reports.recv().await {
-                    self.last_pulse = Some(report);
+                    self.take(report);
                     self.publish();
                 }
             });

@@ -1,7 +1,10 @@
-//! The words and levels of what the cluster machine tells.
+//! The words and levels of what the cluster machine tells, and the event that comes of it.
+
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
+use super::events::What;
 use crate::cluster::Event;
 
 /// Logs an event of the cluster machine.
@@ -59,4 +62,77 @@ pub(super) fn event(event: &Event) {
             warn!(group, "nobody is active, and this director is unfit to be");
         }
     }
+}
+
+/// The same as an event for operators.
+pub(super) fn what(event: &Event) -> What {
+    let named = |name: &String| name.clone();
+    match event {
+        Event::PeerAlive {
+            peer,
+            silence,
+            restarted,
+        } => What::DirectorAlive {
+            director: named(peer),
+            silence_us: silence.map(micros),
+            restarted: *restarted,
+        },
+        Event::PeerDead {
+            peer,
+            silence,
+            cause,
+        } => What::DirectorDead {
+            director: named(peer),
+            silence_us: micros(*silence),
+            cause: cause.to_string(),
+        },
+        Event::PathUp { peer, path } => What::PathUp {
+            director: named(peer),
+            path: *path,
+        },
+        Event::PathDown { peer, path } => What::PathDown {
+            director: named(peer),
+            path: *path,
+        },
+        Event::Late {
+            peer,
+            path,
+            interval,
+        } => What::LateHeartbeats {
+            director: named(peer),
+            path: *path,
+            heartbeats: 1,
+            longest_us: micros(*interval),
+        },
+        Event::Hears { peer, hears_us } => What::DirectorHears {
+            director: named(peer),
+            hears_us: *hears_us,
+        },
+        Event::Config { peer, same } => What::DirectorConfig {
+            director: named(peer),
+            same: *same,
+        },
+        Event::Refused { peer, path } => What::DirectorRefuses {
+            director: named(peer),
+            path: *path,
+        },
+        Event::Conflict { group, rival } => What::GroupConflict {
+            group: named(group),
+            rival: named(rival),
+        },
+        Event::ConflictOver { group, rival } => What::GroupConflictOver {
+            group: named(group),
+            rival: named(rival),
+        },
+        Event::Paused { lasted } => What::Paused {
+            lasted_us: micros(*lasted),
+        },
+        Event::Unfit { group } => What::GroupUnserved {
+            group: named(group),
+        },
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

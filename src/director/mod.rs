@@ -18,10 +18,13 @@
 
 mod core;
 mod dropped;
+pub mod events;
 mod fitness;
 pub mod guard;
 mod journal;
+mod late;
 mod paths;
+mod pending;
 mod pulse;
 mod reach;
 mod realtime;
@@ -40,6 +43,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+pub use events::History;
 pub use paths::{OpenError as SocketError, frame_time};
 pub use snapshot::Snapshot;
 
@@ -114,6 +118,7 @@ impl Error {
 pub struct Director {
     core: Core,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    history: watch::Receiver<Arc<History>>,
 }
 
 impl Director {
@@ -187,7 +192,12 @@ impl Director {
         )?;
         // Last, so that a director that can't start leaves no watchdog behind.
         core.watched_by(Watchdog::start(beats, config.watchdog.device.as_deref())?);
-        Ok(Self { core, snapshots })
+        let history = core.history();
+        Ok(Self {
+            core,
+            snapshots,
+            history,
+        })
     }
 
     /// Tells a guard what to do should this process die, and bids it farewell at a clean stop.
@@ -201,6 +211,12 @@ impl Director {
     #[must_use]
     pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshots.clone()
+    }
+
+    /// What has happened, at any moment.
+    #[must_use]
+    pub fn history(&self) -> watch::Receiver<Arc<History>> {
+        self.history.clone()
     }
 
     /// Runs until `stop` resolves; then gives the groups to a peer, removes the services that are

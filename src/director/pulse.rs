@@ -2,7 +2,8 @@
 //!
 //! Nothing else runs in it, and it waits for nothing but its own sockets and timers. Others reach
 //! it by [`Pulse::tell`], which never waits either, and hear from it by reports that it drops
-//! rather than wait for somebody to read them: the next one has all that is known again.
+//! rather than wait for somebody to read them: the next one has all that is known again, and what
+//! has happened since the last one that was read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,9 +16,11 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::sync::mpsc;
 
+use super::events::What;
 use super::fitness::{Circumstances, Reach};
 use super::journal;
 use super::paths::{Paths, Received};
+use super::pending::Pending;
 use super::realtime;
 use super::snapshot::VipStatus;
 use super::takeovers::{Claimed, Takeovers};
@@ -74,6 +77,8 @@ pub(super) struct Report {
     pub(super) lost: u64,
     /// The latest takeovers.
     pub(super) takeovers: Takeovers,
+    /// What has happened since the report before.
+    pub(super) happened: Pending,
 }
 
 /// What the thread is made of; opened where errors can still be told.
@@ -188,6 +193,7 @@ struct Work {
     reported: Option<Time>,
     sent: u64,
     takeovers: Takeovers,
+    happened: Pending,
     /// When a peer was found to be gone, or first suspected to be.
     suspected: BTreeMap<String, Time>,
     busy_turns: u32,
@@ -240,6 +246,7 @@ impl Work {
             reported: None,
             sent: 0,
             takeovers: Takeovers::default(),
+            happened: Pending::default(),
             suspected: BTreeMap::new(),
             busy_turns: 0,
             stopped: false,
@@ -358,6 +365,12 @@ impl Work {
                     amiss = assessed.amiss.join(", "),
                     "fitness has changed"
                 );
+                let what = What::Fitness {
+                    group: name.clone(),
+                    fitness: assessed.fitness.0,
+                    amiss: assessed.amiss.clone(),
+                };
+                self.happened.push(what, now);
             }
             let local = Input::Local {
                 group: name.clone(),
@@ -413,6 +426,12 @@ impl Work {
             } => {
                 tracing::info!(group = name, epoch, reason = %why, "active");
                 self.note_claim(&name, epoch, &why);
+                let what = What::GroupActive {
+                    group: name.clone(),
+                    epoch,
+                    reason: why.to_string(),
+                };
+                self.happened.push(what, now);
                 if let Some(group) = self.groups.get_mut(&name) {
                     group.phase = Phase::Raising;
                     self.vips.put(&group.vips, now);
@@ -421,6 +440,11 @@ impl Work {
             }
             Output::Deactivate { group: name, why } => {
                 tracing::info!(group = name, reason = %why, "standby");
+                let what = What::GroupStandby {
+                    group: name.clone(),
+                    reason: why.to_string(),
+                };
+                self.happened.push(what, now);
                 if let Some(group) = self.groups.get_mut(&name) {
                     group.phase = Phase::Releasing;
                     self.vips.take(&group.vips, now);
@@ -435,6 +459,7 @@ impl Work {
             }
             Output::Event(event) => {
                 journal::event(&event);
+                self.happened.push(journal::what(&event), now);
                 self.note_suspicion(&event, now);
                 self.news = true;
             }
@@ -497,7 +522,8 @@ impl Work {
     }
 
     fn note_announced(&mut self) {
-        for takeover in self.takeovers.announced(clock::now()) {
+        let now = clock::now();
+        for takeover in self.takeovers.announced(now) {
             tracing::info!(
                 group = takeover.group,
                 epoch = takeover.epoch,
@@ -507,6 +533,7 @@ impl Work {
                 announced_after_us = takeover.announced_after_us,
                 "takeover complete"
             );
+            self.happened.push(takeover.into(), now);
         }
         self.news = true;
     }
@@ -525,13 +552,24 @@ impl Work {
                 tracing::debug!(vip = %vip.address, interface = vip.interface, "VIP quiet");
             }
             // Told by the VIPs themselves.
-            vip::Output::Lost(_) | vip::Output::Failed(_) => {}
+            vip::Output::Lost(vip) => {
+                let what = What::VipLost {
+                    address: vip.address.to_string(),
+                    interface: vip.interface,
+                };
+                self.happened.push(what, now);
+            }
+            vip::Output::Failed(problem) => {
+                let problem = problem.to_string();
+                self.happened.push(What::VipFailed { problem }, now);
+            }
             vip::Output::Link { interface, up } => {
                 if up {
                     tracing::info!(interface, "link up");
                 } else {
                     tracing::warn!(interface, "link down");
                 }
+                self.happened.push(What::Link { interface, up }, now);
                 self.tell_fitness(now);
             }
         }
@@ -565,7 +603,13 @@ impl Work {
                     {
                         tracing::info!(group = name, vips, "VIPs are here");
                         group.phase = Phase::Up;
-                        self.takeovers.raised(name, clock::now());
+                        let here = clock::now();
+                        self.takeovers.raised(name, here);
+                        let what = What::VipsHere {
+                            group: name.clone(),
+                            vips,
+                        };
+                        self.happened.push(what, here);
                         self.machine.handle(
                             Input::Raised {
                                 group: name.clone(),
@@ -581,6 +625,11 @@ impl Work {
                         .all(|vip| !self.vips.is_here(vip) || failed(vip))
                     {
                         tracing::info!(group = name, vips, "VIPs are gone");
+                        let what = What::VipsGone {
+                            group: name.clone(),
+                            vips,
+                        };
+                        self.happened.push(what, now);
                         group.phase = Phase::Down;
                         self.machine.handle(
                             Input::Released {
@@ -626,10 +675,15 @@ impl Work {
             sent: self.sent,
             lost: self.vips.counts().lost,
             takeovers: self.takeovers.clone(),
+            happened: std::mem::take(&mut self.happened),
         };
         self.reported = Some(now);
         // Nobody reads at the moment: said again in the next one.
-        self.news = self.reports.try_send(report).is_err();
+        let unread = self.reports.try_send(report).err();
+        self.news = unread.is_some();
+        if let Some(unread) = unread {
+            self.happened = unread.into_inner().happened;
+        }
     }
 
     fn vip_statuses(&self) -> BTreeMap<String, Vec<VipStatus>> {

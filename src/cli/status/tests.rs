@@ -438,39 +438,23 @@ fn a_redrawn_screen_is_never_longer_than_the_terminal() {
     assert!(!redraw(&text, 31).contains("more"));
 }
 
-fn args(socket: Option<&str>, config: Option<PathBuf>) -> StatusArgs {
-    StatusArgs {
-        json: false,
-        problems: false,
-        interval: None,
-        socket: socket.map(Into::into),
-        config,
-    }
-}
-
 #[test]
 fn the_socket_is_the_one_of_the_configuration_whatever_else_is_wrong_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("caribe.toml");
     let text = "[control]\nsocket = \"/run/other.sock\"\n[cluster]\nunknown = 1\n";
     fs::write(&file, text).unwrap();
+    assert_eq!(socket(None, Some(&file)), Ok("/run/other.sock".into()));
     assert_eq!(
-        socket(&args(None, Some(file.clone()))),
-        Ok("/run/other.sock".into())
-    );
-    assert_eq!(
-        socket(&args(Some("/run/this.sock"), None)),
+        socket(Some(Path::new("/run/this.sock")), None),
         Ok("/run/this.sock".into())
     );
 
     fs::write(&file, "[cluster]\n").unwrap();
-    assert_eq!(
-        socket(&args(None, Some(file.clone()))),
-        Ok(DEFAULT_SOCKET.into())
-    );
+    assert_eq!(socket(None, Some(&file)), Ok(DEFAULT_SOCKET.into()));
 
     fs::write(&file, "[cluster\n").unwrap();
-    let message = socket(&args(None, Some(file))).unwrap_err();
+    let message = socket(None, Some(&file)).unwrap_err();
     assert!(
         message.contains("is not TOML") && message.contains("--socket"),
         "{message}"
