@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "how a test fails")]
 
 mod adoption;
+mod events;
 mod failover;
 mod guard;
 mod host;
