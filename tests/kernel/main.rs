@@ -9,6 +9,7 @@ mod guard;
 mod host;
 mod lvsadm;
 mod mh;
+mod nights;
 mod paths;
 mod servers;
 mod sync;

@@ -85,6 +85,8 @@ pub struct Farm {
     pub client: Host,
     /// `ha1`'s and `ha2`'s cables to the service network.
     pub service_cables: [Cable; 2],
+    /// `ha1`'s and `ha2`'s cables to the network behind them.
+    pub inner_cables: [Cable; 2],
     /// `ha1`'s and `ha2`'s cables to the heartbeat network.
     pub heartbeat_cables: [Cable; 2],
     /// The virtual service.
@@ -209,12 +211,14 @@ impl Farm {
         let config = config(mode, family, settings);
         let key = "6b".repeat(32);
         let mut service_cables = Vec::new();
+        let mut inner_cables = Vec::new();
         let mut heartbeat_cables = Vec::new();
         let mut directors = Vec::new();
         for (number, last) in (1..).zip(HA) {
             let host = lab.host(&format!("ha{number}"));
             service_cables.push(host.connect(&service, "eth0", &[&on_service(last)]));
-            host.connect(&inner, "eth1", &[&format!("{}/24", inner_address(last))]);
+            let address = format!("{}/24", inner_address(last));
+            inner_cables.push(host.connect(&inner, "eth1", &[&address]));
             let address = format!("{}/24", heartbeat_address(last));
             heartbeat_cables.push(host.connect(&heartbeat, "eth2", &[&address]));
             host.sysctl("net/ipv4/ip_forward", "1");
@@ -231,6 +235,7 @@ impl Farm {
             servers,
             client,
             service_cables: pair(service_cables),
+            inner_cables: pair(inner_cables),
             heartbeat_cables: pair(heartbeat_cables),
             vip: SocketAddr::new(ip, 80),
         }
