@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use caribe::control::Server;
 use caribe::director::Snapshot;
-use caribe::director::snapshot::{Counters, DirectorStatus, Liveness};
+use caribe::director::snapshot::{Counters, DirectorStatus, Liveness, Timing};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 
@@ -91,6 +91,7 @@ fn snapshot() -> Snapshot {
         version: "0.1.0".to_owned(),
         config: "00".to_owned(),
         uptime: Duration::from_secs(5),
+        timing: Timing::default(),
         directors: vec![DirectorStatus {
             name: "ha2".to_owned(),
             priority: 100,
@@ -99,6 +100,7 @@ fn snapshot() -> Snapshot {
             hears_us: None,
             same_config: None,
             round_trip: None,
+            rhythm: None,
             paths: Vec::new(),
         }],
         groups: Vec::new(),
@@ -123,7 +125,7 @@ fn file_in(folder: &TempDir, name: &str) -> (PathBuf, String) {
 fn help_goes_to_standard_output_and_names_every_command() {
     let (code, stdout, stderr) = run(&["--help"]);
     assert_eq!((code, stderr.as_str()), (0, ""));
-    for command in ["run", "check", "status", "events", "key"] {
+    for command in ["run", "check", "status", "events", "tune", "key"] {
         assert!(
             stdout.contains(&format!("\n  {command}")),
             "{command}: {stdout}"
@@ -133,11 +135,12 @@ fn help_goes_to_standard_output_and_names_every_command() {
 
 #[test]
 fn every_command_has_help() {
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 7] = [
         &["run"],
         &["check"],
         &["status"],
         &["events"],
+        &["tune"],
         &["key"],
         &["key", "generate"],
     ];
@@ -162,7 +165,7 @@ fn the_version_is_told() {
 
 #[test]
 fn a_wrong_command_line_is_refused_with_2_and_nothing_on_standard_output() {
-    let wrong: [&[&str]; 9] = [
+    let wrong: [&[&str]; 10] = [
         &[],
         &["key"],
         &["start"],
@@ -170,6 +173,7 @@ fn a_wrong_command_line_is_refused_with_2_and_nothing_on_standard_output() {
         &["status", "--json", "--problems"],
         &["status", "--interval", "0"],
         &["events", "--since", "yesterday"],
+        &["tune", "--false-alarms", "1/decade"],
         &["run", "--log-level", "caribe=loud"],
         &["run", "--log-format", "xml"],
     ];
@@ -222,6 +226,15 @@ fn status_shows_what_the_daemon_says() {
         serde_json::from_str::<Snapshot>(&stdout).unwrap(),
         snapshot()
     );
+}
+
+#[test]
+fn tune_refuses_to_advise_from_nothing() {
+    let daemon = Daemon::start();
+    let (code, stdout, stderr) = run(&["tune", "--socket", &daemon.socket()]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    let expected = "caribe: too little has been heard: ha2 has not been heard yet\n";
+    assert_eq!(stderr, expected);
 }
 
 #[test]

@@ -42,6 +42,11 @@ pub enum Command {
     /// What is wrong comes first. The exit status says only whether the daemon answered: for
     /// monitoring ask /readyz of the API, or take --json.
     Status(StatusArgs),
+    /// Recommend keepalive and deadtime from the heartbeats that have been heard
+    ///
+    /// For a rate of false alarms: takeovers from a director that lives. Refused until enough has
+    /// been heard.
+    Tune(TuneArgs),
     /// Remove what a daemon that has died has left: its addresses
     ///
     /// That is every address of the configuration, whoever has put it, and every address and route
@@ -130,6 +135,64 @@ pub struct StatusArgs {
     /// The configuration that names the control socket [default: /etc/caribe/caribe.toml]
     #[arg(short, long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `caribe tune`
+#[derive(Args, Clone, Debug)]
+pub struct TuneArgs {
+    /// How many false alarms there may be at most, as in 1/year, 0.1/year or 2/month
+    #[arg(short, long, value_name = "RATE", default_value = "1/year", value_parser = Rate::parse)]
+    pub false_alarms: Rate,
+    /// Print advice and figures as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon is asked.
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+}
+
+/// So many times in so long.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    times: f64,
+    unit: &'static str,
+}
+
+/// Units of a rate, in seconds; a year and a month of the calendar on the average.
+const UNITS: [(&str, f64); 4] = [
+    ("day", 86_400.0),
+    ("week", 604_800.0),
+    ("month", 2_629_746.0),
+    ("year", 31_556_952.0),
+];
+
+impl Rate {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "expected a number and a unit, as in 1/year or 2/month".to_owned();
+        let (times, unit) = text.split_once('/').ok_or_else(expected)?;
+        let times: f64 = times.trim().parse().map_err(|_| expected())?;
+        let unit = UNITS.iter().find(|(name, _)| *name == unit.trim());
+        let Some((unit, _)) = unit else {
+            return Err("the unit is day, week, month or year".to_owned());
+        };
+        if !(0.0001..=1000.0).contains(&times) {
+            return Err("expected 0.0001 to 1000 of them".to_owned());
+        }
+        Ok(Self { times, unit })
+    }
+
+    /// The same as times a second.
+    #[must_use]
+    pub fn a_second(self) -> f64 {
+        let unit = UNITS.iter().find(|(name, _)| *name == self.unit);
+        unit.map_or(0.0, |(_, seconds)| self.times / seconds)
+    }
+}
+
+impl std::fmt::Display for Rate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.times, self.unit)
+    }
 }
 
 /// `caribe release`
@@ -279,6 +342,24 @@ mod tests {
         assert_eq!(since("17"), Ok(position("17")));
         for wrong in ["", "yesterday", "10x", "-5m", "6a1f0b2c-"] {
             assert!(since(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn rates_are_a_number_and_a_unit() {
+        for (text, a_second) in [
+            ("1/day", 1.0 / 86_400.0),
+            ("0.5/week", 0.5 / 604_800.0),
+            ("2 / month", 2.0 / 2_629_746.0),
+            ("1/year", 1.0 / 31_556_952.0),
+        ] {
+            let rate = Rate::parse(text).unwrap();
+            assert!((rate.a_second() - a_second).abs() < 1e-15, "{text}");
+        }
+        for wrong in [
+            "", "1", "/year", "1/decade", "0/year", "-1/day", "NaN/day", "inf/day",
+        ] {
+            assert!(Rate::parse(wrong).is_err(), "{wrong}");
         }
     }
 

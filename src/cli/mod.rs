@@ -13,6 +13,7 @@ mod release;
 mod run;
 mod status;
 mod table;
+mod tune;
 
 use clap::Parser;
 
@@ -42,6 +43,7 @@ pub fn main() -> Exit {
         Command::Release(args) => release::release(&args),
         Command::Guard(args) => guard::guard(&args),
         Command::Events(args) => events::events(&args),
+        Command::Tune(args) => tune::tune(&args),
         Command::Key(args) => match args.command {
             args::KeyCommand::Generate(args) => key::generate(&args),
         },

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::event::DeathCause;
 use super::heartbeat::{Claim, Echo, Heartbeat};
+use super::histogram::Histogram;
 use super::packet::Dropped;
+use super::rhythm::Rhythm;
 use super::rules::{Rule, Rules};
 use crate::clock::Time;
 use crate::config::model::Digest;
@@ -55,6 +57,8 @@ pub(super) struct Own<'a> {
     pub(super) name: &'a str,
     pub(super) session: u64,
     pub(super) sent: &'a SentLog,
+    pub(super) keepalive: Duration,
+    pub(super) warntime: Duration,
     pub(super) deadtime: Duration,
     pub(super) rules: Rules,
 }
@@ -103,6 +107,14 @@ pub(super) struct Path {
     pub(super) up: bool,
     /// First refusal since the last heartbeat on it.
     refused: Option<Time>,
+    /// Between two heartbeats, while it was up.
+    pub(super) intervals: Histogram,
+    /// Intervals longer than warntime.
+    pub(super) late: u64,
+    /// Heartbeats of the peer that did not come by it, while it was up.
+    pub(super) lost: u64,
+    /// To the peer by its fastest path, and back by this one, as last measured.
+    pub(super) round_trip: Option<Duration>,
 }
 
 /// What is known of one peer.
@@ -116,6 +128,7 @@ pub(super) struct Peer {
     /// Our newest heartbeat that the peer has echoed: its counter and when it was sent.
     echoed: Option<(u64, Time)>,
     pub(super) round_trip: Option<Duration>,
+    pub(super) rhythm: Rhythm,
     pub(super) alive: bool,
     /// Since when it has been alive, or dead.
     since: Time,
@@ -185,7 +198,13 @@ impl Peer {
             restarted = self.session.is_some();
             self.begin_session(heartbeat, now);
         }
-        Ok(self.remember(path, heartbeat, proof, restarted, age, now))
+        let accepted = Accepted {
+            restarted,
+            age,
+            echoed: proof.map(|(_, sent)| sent),
+            ..Accepted::default()
+        };
+        Ok(self.remember(path, heartbeat, proof, accepted, own, now))
     }
 
     /// Somebody answered a heartbeat of ours that nobody listens there. Tells whether that is
@@ -354,22 +373,35 @@ impl Peer {
         self.echoed = None;
     }
 
+    /// Counts a heartbeat, if it is the first of its counter, while the session goes on.
+    fn listen_to_the_beat(&mut self, counter: u64, own: Own<'_>, now: Time) {
+        let Some(session) = self.session.as_ref().filter(|s| s.counter > 0) else {
+            return;
+        };
+        let gap = counter.saturating_sub(session.counter);
+        if gap == 0 {
+            return;
+        }
+        if self.alive {
+            let interval = now.saturating_sub(session.heard);
+            self.rhythm.add(interval, gap, own.keepalive, own.deadtime);
+        } else if self.death == Some(DeathCause::Silence) {
+            self.rhythm.returns += 1;
+        }
+    }
+
     fn remember(
         &mut self,
         path: usize,
         heartbeat: &Heartbeat,
         proof: Option<(Echo, Time)>,
-        restarted: bool,
-        age: Duration,
+        mut accepted: Accepted,
+        own: Own<'_>,
         now: Time,
     ) -> Accepted {
-        let echoed = proof.map(|(_, sent)| sent);
-        let mut accepted = Accepted {
-            restarted,
-            age,
-            echoed,
-            ..Accepted::default()
-        };
+        self.listen_to_the_beat(heartbeat.counter, own, now);
+        let round_trip =
+            proof.map(|(echo, sent)| now.saturating_sub(sent).saturating_sub(echo.held));
         if let Some(session) = &mut self.session {
             if proof.is_some() {
                 session.base = (now, heartbeat.clock);
@@ -386,11 +418,11 @@ impl Peer {
                 .is_none_or(|(counter, _)| counter < echo.counter)
         {
             self.echoed = Some((echo.counter, sent));
-            self.round_trip = Some(now.saturating_sub(sent).saturating_sub(echo.held));
+            self.round_trip = round_trip;
         }
         accepted.silence = self.heard.map(|at| now.saturating_sub(at));
         // Who has said that it stops repeats it for a while; that is no life.
-        let stopped = self.death == Some(DeathCause::Stopped) && !restarted;
+        let stopped = self.death == Some(DeathCause::Stopped) && !accepted.restarted;
         accepted.awoke = !self.alive && !stopped;
         if accepted.awoke {
             self.alive = true;
@@ -404,6 +436,8 @@ impl Peer {
                 .heard
                 .filter(|_| path.up)
                 .map(|at| now.saturating_sub(at));
+            path.measure(heartbeat.counter, accepted.interval, own.warntime);
+            path.round_trip = round_trip.or(path.round_trip);
             path.counter = Some(heartbeat.counter);
             path.heard = Some(now);
             path.up = self.alive;
@@ -419,6 +453,16 @@ impl Peer {
 }
 
 impl Path {
+    /// Counts a heartbeat that came `interval` after the one before, while the path was up.
+    fn measure(&mut self, counter: u64, interval: Option<Duration>, warntime: Duration) {
+        let (Some(interval), Some(last)) = (interval, self.counter) else {
+            return;
+        };
+        self.intervals.add(interval);
+        self.late += u64::from(interval > warntime);
+        self.lost += counter.saturating_sub(last).saturating_sub(1);
+    }
+
     fn silent_at(&self, timing: Deadlines) -> Option<Time> {
         Some(self.heard?.max(timing.listening) + timing.deadtime)
     }

@@ -78,10 +78,12 @@
 mod auth;
 mod event;
 mod heartbeat;
+mod histogram;
 mod liveness;
 mod machine;
 mod ownership;
 mod packet;
+mod rhythm;
 mod rules;
 mod settings;
 #[cfg(test)]
@@ -91,9 +93,11 @@ mod status;
 pub use auth::{KeyId, Keys, TAG_LEN};
 pub use event::{DeathCause, Event, Input, Left, Output, Taken};
 pub use heartbeat::{Claim, Echo, Fitness, Heartbeat, Rank, Role, Standing};
+pub use histogram::Histogram;
 pub use machine::Machine;
 pub use packet::{
     Codec, Dropped, Limit, MAX_DATAGRAM, MAX_DIRECTORS, MAX_GROUPS, MAX_NAME, datagram_len,
 };
+pub use rhythm::Rhythm;
 pub use settings::{GroupSettings, PeerSettings, Settings};
 pub use status::{Counters, GroupStatus, Liveness, PathStatus, PeerStatus, Status};

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::event::DeathCause;
 use super::heartbeat::{Fitness, Role};
+use super::histogram::Histogram;
 use super::machine::Machine;
 use super::packet::Dropped;
+use super::rhythm::Rhythm;
 use crate::clock::Time;
 
 /// The machine at one moment.
@@ -39,8 +41,10 @@ pub struct PeerStatus {
     pub same_config: Option<bool>,
     /// It said that it stops.
     pub stopping: bool,
-    /// To it and back, as last measured.
+    /// To it and back by the fastest paths, as last measured.
     pub round_trip: Option<Duration>,
+    /// How regularly its heartbeats come, by whatever path.
+    pub rhythm: Rhythm,
     /// Since the last good heartbeat.
     pub silence: Option<Duration>,
     /// Its paths, in configured order.
@@ -48,12 +52,22 @@ pub struct PeerStatus {
 }
 
 /// A path to a peer.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct PathStatus {
     /// Whether heartbeats come in on it.
     pub liveness: Liveness,
     /// Since the last good heartbeat on it.
     pub silence: Option<Duration>,
+    /// To the peer by its fastest path, and back by this one, as last measured: the time between
+    /// a heartbeat of ours and the one of the peer that echoes it, less what the peer says that it
+    /// held it for.
+    pub round_trip: Option<Duration>,
+    /// Between two heartbeats on it, while it was up.
+    pub intervals: Histogram,
+    /// Intervals longer than warntime.
+    pub late: u64,
+    /// Heartbeats of the peer that did not come by it, while it was up.
+    pub lost: u64,
 }
 
 /// Whether a peer lives.
@@ -128,6 +142,7 @@ impl Machine {
             same_config: peer.same_config,
             stopping: peer.stopping,
             round_trip: peer.round_trip,
+            rhythm: peer.rhythm.clone(),
             silence: peer.heard.map(since),
             paths: peer
                 .paths
@@ -139,6 +154,10 @@ impl Machine {
                         (false, None) => Liveness::Unknown,
                     },
                     silence: path.heard.map(since),
+                    round_trip: path.round_trip,
+                    intervals: path.intervals.clone(),
+                    late: path.late,
+                    lost: path.lost,
                 })
                 .collect(),
         });

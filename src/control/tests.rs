@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::server::Limits;
 use super::*;
-use crate::director::snapshot::{Counters, GroupStatus, Role};
+use crate::director::snapshot::{Counters, GroupStatus, Role, Timing};
 use crate::director::{History, Snapshot};
 
 mod events;
@@ -26,6 +26,7 @@ fn snapshot() -> Snapshot {
         version: "0.1.0".to_owned(),
         config: "00".to_owned(),
         uptime: Duration::from_secs(5),
+        timing: Timing::default(),
         directors: Vec::new(),
         groups: vec![GroupStatus {
             name: "web".to_owned(),

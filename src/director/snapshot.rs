@@ -8,6 +8,8 @@ use std::time::Duration;
 use ipvs::{Forwarding, Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::{Histogram, Rhythm};
+
 /// A director as it sees itself, its peers, its groups and its services.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Snapshot {
@@ -21,6 +23,8 @@ pub struct Snapshot {
     pub config: String,
     /// How long the daemon has been running.
     pub uptime: Duration,
+    /// How often it sends heartbeats, and when it takes a director for dead.
+    pub timing: Timing,
     /// Every director of the configuration, this one included, by name.
     pub directors: Vec<DirectorStatus>,
     /// Every group, by name.
@@ -33,6 +37,17 @@ pub struct Snapshot {
     pub takeovers: Vec<Takeover>,
     /// What has been dropped and repaired since the start.
     pub counters: Counters,
+}
+
+/// The running timing of heartbeats, of `[heartbeat]`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Timing {
+    /// Between two heartbeats on a path.
+    pub keepalive: Duration,
+    /// Silence on every path that means that a director is dead.
+    pub deadtime: Duration,
+    /// Silence that is counted as late.
+    pub warntime: Duration,
 }
 
 /// How a group came to this director, and when; times are told from its claim of the group.
@@ -78,6 +93,8 @@ pub struct DirectorStatus {
     /// To it and back by the fastest path, as last measured; `None` until then, and for this
     /// director itself.
     pub round_trip: Option<Duration>,
+    /// How regularly its heartbeats have come, by whatever path; `None` for this director itself.
+    pub rhythm: Option<Rhythm>,
     /// Its paths, in configured order. For this director itself: where it listens.
     pub paths: Vec<PathStatus>,
 }
@@ -105,6 +122,15 @@ pub struct PathStatus {
     pub liveness: Liveness,
     /// Since the last good heartbeat; `None` if there was none, and for this director itself.
     pub silence: Option<Duration>,
+    /// To the director by its fastest path, and back by this one, as last measured; `None` until
+    /// then, and for this director itself.
+    pub round_trip: Option<Duration>,
+    /// Between two heartbeats that came in on it, while it was up.
+    pub intervals: Histogram,
+    /// Intervals longer than warntime.
+    pub late: u64,
+    /// Heartbeats that did not come by it, while it was up; a slow serial line is not given all.
+    pub lost: u64,
 }
 
 /// A group as this director sees it.

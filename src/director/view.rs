@@ -8,7 +8,7 @@ use ipvs::{DestinationKey, ListedDestination, ServiceKey, SyncRole};
 use super::pulse;
 use super::snapshot::{
     Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus,
-    ServiceStatus, Snapshot, SyncStatus,
+    ServiceStatus, Snapshot, SyncStatus, Timing,
 };
 use crate::clock::Time;
 use crate::cluster;
@@ -54,6 +54,11 @@ impl View<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config.digest.to_string(),
             uptime: now.saturating_sub(self.started),
+            timing: Timing {
+                keepalive: self.config.heartbeat.keepalive,
+                deadtime: self.config.heartbeat.deadtime,
+                warntime: self.config.heartbeat.warntime,
+            },
             directors: self.directors(now),
             groups: self.groups(now),
             services: services
@@ -101,6 +106,10 @@ impl View<'_> {
                             silence: path
                                 .and_then(|path| path.silence)
                                 .map(|silence| silence + age),
+                            round_trip: path.and_then(|path| path.round_trip),
+                            intervals: path.map(|path| path.intervals.clone()).unwrap_or_default(),
+                            late: path.map_or(0, |path| path.late),
+                            lost: path.map_or(0, |path| path.lost),
                         }
                     });
                 DirectorStatus {
@@ -115,6 +124,7 @@ impl View<'_> {
                     hears_us: peer.map(|peer| peer.hears_us),
                     same_config: peer.and_then(|peer| peer.same_config),
                     round_trip: peer.and_then(|peer| peer.round_trip),
+                    rhythm: peer.map(|peer| peer.rhythm.clone()),
                     paths: paths.collect(),
                 }
             })

@@ -151,6 +151,20 @@ kernel_test! {
             cable.netem("loss 30%");
         }
         nothing_changes("one path loses 30 %");
+        let rhythm = peer(&farm.ha2)["rhythm"].clone();
+        let [whole, lossy] = [0, 1].map(|index| peer(&farm.ha2)["paths"][index].clone());
+        let lost = |of: &Value| of["lost"].as_u64().expect("losses are counted");
+        assert!(lost(&lossy) > lost(&whole) + 5, "{whole} {lossy}");
+        assert!(lost(&rhythm) <= lost(&whole), "what one path brings is not lost: {rhythm}");
+        for path in [&whole, &lossy] {
+            assert!(!path["round_trip"].is_null(), "{path}");
+            let buckets = path["intervals"]["buckets"].as_array().expect("buckets are told");
+            assert!(!buckets.is_empty(), "{path}");
+        }
+        let tune = [&director::program("caribe"), "tune", "--false-alarms", "2/year"];
+        let refused = farm.ha2.host.exec(&tune);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("10000 in 1h are the least"), "{}", refused.stderr);
         for cable in &farm.heartbeat_cables {
             cable.netem_off();
         }

@@ -121,6 +121,7 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
         ("CONFIG", Align::Left),
         ("PATH", Align::Left),
         ("HEARD", Align::Left),
+        ("LATE", Align::Right),
         ("ROUND TRIP", Align::Right),
     ]);
     for director in directors {
@@ -129,11 +130,8 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
         } else {
             director.name.clone()
         };
-        let alive = director.liveness == Liveness::Alive;
-        let round_trip = director.round_trip.filter(|_| alive);
-        let round_trip = round_trip.map(milliseconds).unwrap_or_default();
         let mut paths = director.paths.iter();
-        let (address, heard) = path_cells(paths.next(), director.local);
+        let [address, heard, late, round_trip] = path_cells(paths.next(), director.local);
         table.row([
             name.into(),
             liveness_cell(director.liveness),
@@ -142,10 +140,11 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
             answer_cell(director.same_config, "same", "DIFFERS"),
             address,
             heard,
-            round_trip.into(),
+            late,
+            round_trip,
         ]);
         for path in paths {
-            let (address, heard) = path_cells(Some(path), director.local);
+            let [address, heard, late, round_trip] = path_cells(Some(path), director.local);
             let empty = Cell::default;
             table.row([
                 empty(),
@@ -155,7 +154,8 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
                 empty(),
                 address,
                 heard,
-                empty(),
+                late,
+                round_trip,
             ]);
         }
     }
@@ -186,10 +186,19 @@ fn answer_cell(answer: Option<bool>, good: &str, bad: &str) -> Cell {
     }
 }
 
-fn path_cells(path: Option<&PathStatus>, local: bool) -> (Cell, Cell) {
+/// Where it leads, when it was heard, how often it was late, and its round trip.
+fn path_cells(path: Option<&PathStatus>, local: bool) -> [Cell; 4] {
     let Some(path) = path else {
-        return (Cell::default(), Cell::default());
+        return Default::default();
     };
+    let late = match path.late {
+        _ if local => Cell::default(),
+        0 => "0".into(),
+        late => Cell::new(late.to_string(), Style::Warning),
+    };
+    let alive = path.liveness == Liveness::Alive;
+    let round_trip = path.round_trip.filter(|_| alive);
+    let round_trip = round_trip.map(milliseconds).unwrap_or_default().into();
     let heard = path
         .silence
         .map(|silence| format!("{} ago", duration(silence)));
@@ -200,7 +209,7 @@ fn path_cells(path: Option<&PathStatus>, local: bool) -> (Cell, Cell) {
         (Liveness::Dead, None) => Cell::new("DEAD", Style::Bad),
         (Liveness::Unknown, _) => Cell::new("never", Style::Warning),
     };
-    (path_name(path).into(), heard)
+    [path_name(path).into(), heard, late, round_trip]
 }
 
 /// `sync: eth1 id 1, sending and receiving; expire_nodest_conn 1, sync_retries 1`

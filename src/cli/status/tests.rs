@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::cli::format::width;
+use crate::cluster::Histogram;
 use crate::director::Snapshot;
 use crate::director::snapshot::{
     Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus,
-    ServiceStatus, SyncStatus, VipStatus,
+    ServiceStatus, SyncStatus, Timing, VipStatus,
 };
 use ipvs::{Forwarding, Protocol};
 
@@ -28,6 +29,10 @@ fn director(name: &str, priority: u16, local: bool, addresses: [&str; 2]) -> Dir
         address: address.to_owned(),
         liveness: Liveness::Alive,
         silence: (!local).then_some(Duration::from_millis(80)),
+        round_trip: (!local).then_some(Duration::from_micros(340)),
+        intervals: Histogram::default(),
+        late: 0,
+        lost: 0,
     };
     DirectorStatus {
         name: name.to_owned(),
@@ -37,6 +42,7 @@ fn director(name: &str, priority: u16, local: bool, addresses: [&str; 2]) -> Dir
         hears_us: (!local).then_some(true),
         same_config: (!local).then_some(true),
         round_trip: (!local).then_some(Duration::from_micros(340)),
+        rhythm: None,
         paths: addresses.map(path).into(),
     }
 }
@@ -129,6 +135,7 @@ fn healthy() -> Snapshot {
         version: "0.1.0".to_owned(),
         config: "1f2e3d4c5b6a7988".to_owned(),
         uptime: DAYS,
+        timing: Timing::default(),
         directors: vec![
             director("ha1", 150, true, ["192.0.2.11:539", "10.9.0.11:539"]),
             director("ha2", 100, false, ["192.0.2.12:539", "10.9.0.12:539"]),

@@ -103,6 +103,8 @@ impl Machine {
             name: &self.settings.node,
             session: self.session,
             sent: &self.sent,
+            keepalive: self.settings.keepalive(),
+            warntime: self.settings.timing.warntime,
             deadtime: self.settings.deadtime(),
             rules: self.rules,
         };
