@@ -26,12 +26,12 @@ pub enum Failure {
         /// During what.
         stage: Stage,
     },
-    /// The server answered, or did not, but the expected bytes did not come.
+    /// The server answered, or did not, but what was expected did not come.
     #[error("{}", describe_reply(expected, got, *end))]
     Reply {
-        /// The expected bytes, quoted; empty when any byte would have done.
+        /// What was expected: `220`, `any reply`.
         expected: String,
-        /// The first bytes that came instead, quoted; empty for none.
+        /// What came instead, or how it began; empty for nothing.
         got: String,
         /// Why no more was awaited.
         end: End,
@@ -44,9 +44,15 @@ pub enum Failure {
         /// "503 Service Unavailable"
         got: String,
     },
-    /// The server does not speak HTTP/1, or closed amid its response.
+    /// No agreement on TLS, or a certificate that is not good, in words.
     #[error("{0}")]
-    Http(String),
+    Tls(String),
+    /// The server does not speak the protocol as it should, in words.
+    #[error("{0}")]
+    Protocol(String),
+    /// The server, or who speaks for it, says that it is down, in words.
+    #[error("{0}")]
+    Told(String),
     /// This host could not do the probe, so it says nothing about the server.
     #[error("the probe could not run: {0}")]
     NotRun(String),
@@ -57,6 +63,8 @@ pub enum Failure {
 pub enum Stage {
     /// Waiting for the connection to be accepted.
     Connecting,
+    /// Agreeing on TLS.
+    Agreeing,
     /// Handing the request to the connection.
     Sending,
     /// Waiting for the first byte, or for the response's head.
@@ -68,13 +76,15 @@ pub enum Stage {
 /// Why no more of a reply was awaited.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum End {
+    /// The reply is complete, and it is another.
+    Complete,
     /// The server closed the connection.
     Closed,
     /// The server reset the connection.
     Reset,
     /// The probe's timeout, given here, was over.
     TimedOut(Duration),
-    /// This many bytes had been searched.
+    /// This many bytes had come.
     Limit(usize),
 }
 
@@ -87,7 +97,9 @@ impl Failure {
             | Self::TimedOut { .. }
             | Self::Reply { .. }
             | Self::Status { .. }
-            | Self::Http(_) => true,
+            | Self::Tls(_)
+            | Self::Protocol(_)
+            | Self::Told(_) => true,
             Self::NotRun(_) => false,
         }
     }
@@ -105,7 +117,7 @@ impl Failure {
                 Self::NotRun("this host has no address or port to probe from".to_owned())
             }
             _ => Self::Io {
-                what: what_of(error),
+                what: words(error),
                 stage,
             },
         }
@@ -116,6 +128,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connecting => "connecting",
+            Self::Agreeing => "agreeing on TLS",
             Self::Sending => "sending",
             Self::Waiting => "waiting for the reply",
             Self::Reading => "reading the reply",
@@ -133,48 +146,52 @@ pub(crate) fn excerpt(bytes: &[u8]) -> String {
     format!("\"{}\"{dots}", shown.escape_ascii())
 }
 
+/// Quotes a line, or the beginning of it: printable and short, as it is said in protocols of lines.
+pub(crate) fn line_excerpt(line: &[u8]) -> String {
+    let line = line.trim_ascii_end();
+    let shown = &line[..line.len().min(EXCERPT)];
+    let dots = if line.len() > EXCERPT { "..." } else { "" };
+    match shown {
+        [] => "an empty line".to_owned(),
+        shown if shown.is_ascii() => format!("{}{dots}", shown.escape_ascii()),
+        shown => format!("\"{}\"{dots}", shown.escape_ascii()),
+    }
+}
+
 /// Bytes of a reply that are quoted.
 pub(crate) const EXCERPT: usize = 60;
 
 fn describe_io(what: &str, stage: Stage) -> String {
     match stage {
         Stage::Connecting => what.to_owned(),
-        Stage::Sending | Stage::Waiting | Stage::Reading => format!("{what} while {stage}"),
+        Stage::Agreeing | Stage::Sending | Stage::Waiting | Stage::Reading => {
+            format!("{what} while {stage}")
+        }
     }
 }
 
 fn describe_reply(expected: &str, got: &str, end: End) -> String {
-    let expected = if expected.is_empty() {
-        "any reply"
-    } else {
-        expected
-    };
-    let got = if got.is_empty() { "nothing" } else { got };
-    let place = if expected == "any reply" {
-        ""
-    } else {
-        " in the reply"
-    };
+    let nothing = got.is_empty();
+    let got = if nothing { "nothing" } else { got };
     match end {
-        End::Closed if got == "nothing" => {
-            format!("expected {expected}{place}, but the server closed the connection")
+        End::Closed if nothing => {
+            format!("expected {expected}, but the server closed the connection")
         }
-        End::Closed => format!("expected {expected}{place}, got {got}"),
-        End::Reset if got == "nothing" => {
-            format!("expected {expected}{place}, but the server reset the connection")
+        End::Reset if nothing => {
+            format!("expected {expected}, but the server reset the connection")
         }
-        End::Reset => format!("expected {expected}{place}, got {got} and a reset"),
+        End::Complete => format!("expected {expected}, got {got}"),
+        End::Closed => format!("expected {expected}, got {got} and the end of the connection"),
+        End::Reset => format!("expected {expected}, got {got} and a reset"),
         End::TimedOut(after) => {
-            format!("expected {expected}{place}, got {got} and timed out after {after:?}")
+            format!("expected {expected}, got {got} and timed out after {after:?}")
         }
-        End::Limit(bytes) => {
-            format!("expected {expected} in the first {bytes} bytes of the reply, got {got}")
-        }
+        End::Limit(bytes) => format!("expected {expected} in {bytes} bytes, got {got}"),
     }
 }
 
 /// The standard library's words without "(os error 111)".
-fn what_of(error: &io::Error) -> String {
+pub(crate) fn words(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();
@@ -191,10 +208,15 @@ mod tests {
     fn reasons_read_like_sentences() {
         let seconds = Duration::from_secs;
         let io = |errno: Errno, stage| Failure::io(&io::Error::from(errno), stage);
-        let reply = |expected: &[u8], got: &[u8], end| Failure::Reply {
-            expected: excerpt(expected),
+        let reply = |expected: &str, got: &[u8], end| Failure::Reply {
+            expected: expected.to_owned(),
             got: excerpt(got),
             end,
+        };
+        let line = |got: &[u8]| Failure::Reply {
+            expected: "220".to_owned(),
+            got: line_excerpt(got),
+            end: End::Complete,
         };
         let table = [
             (
@@ -220,21 +242,24 @@ mod tests {
                 },
                 "timed out after 2s while connecting",
             ),
+            (line(b"421 closing\r\n"), "expected 220, got 421 closing"),
+            (line(b"\x1b[0m\r\n"), r"expected 220, got \x1b[0m"),
+            (line(b"\r\n"), "expected 220, got an empty line"),
             (
-                reply(b"HTTP", b"421 closing", End::Closed),
-                r#"expected "HTTP" in the reply, got "421 closing""#,
+                reply("a greeting", b"421 clo", End::Closed),
+                r#"expected a greeting, got "421 clo" and the end of the connection"#,
             ),
             (
-                reply(b"HTTP", b"", End::Closed),
-                r#"expected "HTTP" in the reply, but the server closed the connection"#,
+                reply("a greeting", b"", End::Closed),
+                "expected a greeting, but the server closed the connection",
             ),
             (
-                reply(b"", b"", End::TimedOut(seconds(2))),
+                reply("any reply", b"", End::TimedOut(seconds(2))),
                 "expected any reply, got nothing and timed out after 2s",
             ),
             (
-                reply(b"+OK", &[0, b'\n', 0xff], End::Limit(65536)),
-                r#"expected "+OK" in the first 65536 bytes of the reply, got "\x00\n\xff""#,
+                reply("+OK", &[0, b'\n', 0xff], End::Limit(65536)),
+                r#"expected +OK in 65536 bytes, got "\x00\n\xff""#,
             ),
         ];
         for (failure, text) in table {

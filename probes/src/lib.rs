@@ -25,32 +25,72 @@
 //!
 //! # A new kind of probe
 //!
-//! 1. A variant of [`ProbeKind`](spec::ProbeKind) with what an operator may choose.
-//! 2. One file beside `tcp.rs`, with one function: it takes the address, its settings and the
-//!    deadline, puts the deadline around each step that may wait, and returns `Ok(())` or the
-//!    [`Failure`] that a person will read.
-//! 3. One line in the table of `probe.rs`.
+//! A kind is one file in `kinds/` and its line in the table of `kinds/mod.rs` (with the `mod` that
+//! Rust wants beside it). The file has:
 //!
-//! Timeouts, counting, sharing and scheduling come by themselves.
+//! 1. A plain type with what may be chosen: it is compared to share probes, hashed to spread them,
+//!    and serialised, so it derives all that [`kinds::tcp::Tcp`] does. Passwords are a
+//!    [`Secret`](spec::Secret), TLS is a [`Tls`].
+//! 2. Its `Ask`: one async function that asks the target once.
+//!
+//! ```ignore
+//! impl Ask for Finger {
+//!     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
+//!         let mut session = probing.connect().await?;
+//!         session.send(format!("{}\r\n", self.user).as_bytes()).await?;
+//!         let line = session.line("a login").await?;
+//!         if !line.starts_with(b"Login") {
+//!             return Err(session.unexpected("a login", &line));
+//!         }
+//!         Ok(Answer::good())
+//!     }
+//! }
+//! ```
+//!
+//! `probing` has what kinds need, bounded by the probe's timeout and coming from the address,
+//! interface and mark that the specification names: `connect` and `connect_tls` give a `Session`
+//! (`send`, `line`, `exactly`, `rest`, `fill` with `input` and `take`, `start_tls`; at most 64 KiB
+//! come in unless `set_limit` says otherwise), `datagrams` gives UDP, and `during` puts the limit
+//! around anything else that waits. Nothing may outlive the future: dropping it is how a probe is
+//! cancelled.
+//!
+//! A failure says what was expected and what came: `session.unexpected("220", &line)` reads
+//! "expected 220, got 421 closing", and `session.missing("220", end)` is for what did not come. What
+//! this host lacks is [`Failure::NotRun`], and changes no verdict.
+//!
+//! Timeouts, times of phases, counting, sharing and scheduling come by themselves.
+//!
+//! `testing` has servers that are silent, close at once, speak byte by byte, send garbage or never
+//! stop, and certificates that are wrong or expired: each kind is tested against all that apply,
+//! and in `tests/real/` against a real server.
 
-mod expect;
+mod datagrams;
 mod failure;
-mod http;
+pub mod kinds;
 mod probe;
+mod probing;
+mod report;
 mod runner;
 pub mod schedule;
+#[allow(dead_code, reason = "each kind takes of it what it needs")]
+mod session;
+mod socket;
 pub mod spec;
 mod target;
-mod tcp;
 #[cfg(test)]
+#[allow(dead_code, reason = "each kind's tests take of it what they need")]
 mod testing;
+mod tls;
 
 pub use failure::{End, Failure, Stage};
-pub use probe::{Report, probe};
+pub use probe::probe;
+pub use probing::Shared;
+pub use report::{Answer, Report, Times, Weight};
 pub use runner::Runner;
 pub use schedule::{Health, Limits, Output, ProbeId, Schedule, Stats, Verdict};
 pub use spec::ProbeSpec;
 pub use target::Target;
+pub use tls::Tls;
 
 /// Time since boot, or since any other moment that does not move: what the schedule counts in.
 pub type Time = std::time::Duration;

@@ -8,7 +8,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 
-use crate::{Failure, Limits, Output, ProbeId, Report, Schedule, Stats, Target, Time, Verdict};
+use crate::{
+    Failure, Limits, Output, ProbeId, Report, Schedule, Shared, Stats, Target, Time, Times, Verdict,
+};
 
 /// Verdicts that wait in the channel; more wait in the task, the latest of each target.
 const CHANNEL: usize = 1024;
@@ -35,8 +37,10 @@ impl Runner {
         limits: Limits,
         now: impl Fn() -> Time + Send + 'static,
     ) -> (Self, mpsc::Receiver<Verdict>) {
-        Self::spawn_with(runtime, limits, now, |target| async move {
-            crate::probe(&target).await
+        let shared = Shared::default();
+        Self::spawn_with(runtime, limits, now, move |target| {
+            let shared = shared.clone();
+            async move { crate::probe(&target, &shared).await }
         })
     }
 
@@ -224,7 +228,7 @@ fn broken(error: &JoinError) -> Report {
     let failure = Failure::NotRun("it ended without a result".to_owned());
     Report {
         result: Err(failure),
-        duration: Duration::ZERO,
+        times: Times::default(),
     }
 }
 
@@ -234,8 +238,8 @@ fn log(verdict: &Verdict) {
     let probe = &verdict.target.spec().kind;
     let health = verdict.health;
     let reason = verdict.reason.as_ref().map(ToString::to_string);
-    let duration = verdict.duration;
-    tracing::debug!(%target, %probe, %health, reason, ?duration, "verdict");
+    let times = verdict.times;
+    tracing::debug!(%target, %probe, %health, reason, ?times, "verdict");
 }
 
 /// Says at once, and then not too often, that probes are in distress.

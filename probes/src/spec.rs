@@ -1,58 +1,81 @@
 //! What a probe does and how often: plain values, compared to share probes between services.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A probe's kind and its timing. Two services whose servers have equal address, port and
+pub use crate::kinds::ProbeKind;
+
+/// A probe's kind, its place and its timing. Two services whose servers have equal address, port and
 /// specification share one probe.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct ProbeSpec {
     /// What is asked and what counts as a good answer.
     pub kind: ProbeKind,
+    /// The address to probe when it is not the server's own.
+    pub address: Option<IpAddr>,
     /// The port to probe when it is not the server's own.
     pub port: Option<u16>,
+    /// From where the probe comes.
+    pub source: Source,
     /// From one probe's start to the next one's.
     pub interval: Duration,
+    /// The same after a failure that has not yet turned an up server down, or a success that has not
+    /// yet turned a down server up; `None` is `interval`.
+    pub fast_interval: Option<Duration>,
+    /// The same while the server is down and stays so; `None` is `interval`.
+    pub down_interval: Option<Duration>,
     /// For the whole probe.
     pub timeout: Duration,
     /// Failures in a row that turn an up server down; at least 1.
     pub fall: u32,
     /// Successes in a row that turn a down server up; at least 1.
     pub rise: u32,
+    /// Of how many probes of a server that is well one is of `kind`, while the others only connect;
+    /// 0 and 1 for all.
+    pub every: u32,
 }
 
-/// What is asked and what counts as a good answer.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub enum ProbeKind {
-    /// A connection is made.
-    TcpConnect,
-    /// Bytes are sent, others expected.
-    SendExpect {
-        /// Sent once connected; may be empty.
-        send: Vec<u8>,
-        /// Must occur in what the server says; empty means any byte.
-        expect: Vec<u8>,
-    },
-    /// An HTTP/1.1 GET.
-    HttpGet {
-        /// Path and query, `/` at least.
-        path: String,
-        /// `Host` header; `None` sends the target's address.
-        host: Option<String>,
-        /// Status codes that are good, as inclusive ranges. Never empty.
-        status: Vec<(u16, u16)>,
-    },
+impl ProbeSpec {
+    /// A probe of `kind` on the server's own address and port, every 6 s, for 2 s; 2 failures or 1
+    /// success in a row count.
+    #[must_use]
+    pub fn new(kind: ProbeKind) -> Self {
+        Self {
+            kind,
+            address: None,
+            port: None,
+            source: Source::default(),
+            interval: Duration::from_secs(6),
+            fast_interval: None,
+            down_interval: None,
+            timeout: Duration::from_secs(2),
+            fall: 2,
+            rise: 1,
+            every: 1,
+        }
+    }
 }
 
-impl fmt::Display for ProbeKind {
-    /// One word for tables and logs.
+/// From where a probe comes; what is not given is for the host's routes to decide.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Source {
+    /// An address of this host.
+    pub address: Option<IpAddr>,
+    /// A network interface of this host, and no other (`SO_BINDTODEVICE`, socket(7)).
+    pub interface: Option<String>,
+    /// The firewall mark of the probe's packets (`SO_MARK`, socket(7)); needs `CAP_NET_ADMIN`.
+    pub mark: Option<u32>,
+}
+
+/// A password: it is compared and serialised as any text, but never shown.
+#[derive(Clone, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TcpConnect => "tcp",
-            Self::SendExpect { .. } => "send/expect",
-            Self::HttpGet { .. } => "http",
-        })
+        f.write_str("Secret(...)")
     }
 }

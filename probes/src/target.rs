@@ -3,27 +3,36 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::ProbeSpec;
 
-/// An address, and what is asked there how often.
+/// An address, and what is asked there how often. A clone shares the specification.
 ///
 /// Equal targets are one probe, however many servers of however many services depend on it.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Target {
     address: SocketAddr,
-    spec: ProbeSpec,
+    spec: Arc<ProbeSpec>,
 }
 
 impl Target {
-    /// The target that tells whether `server` works. A port in `spec` replaces the server's, and is
-    /// not kept apart: servers that are asked at the same place in the same way share a target.
+    /// The target that tells whether `server` works. An address or port in `spec` replaces the
+    /// server's, and is not kept apart: servers that are asked at the same place in the same way
+    /// share a target.
     #[must_use]
-    pub fn new(mut server: SocketAddr, mut spec: ProbeSpec) -> Self {
-        if let Some(port) = spec.port.take() {
-            server.set_port(port);
+    pub fn new(mut server: SocketAddr, spec: impl Into<Arc<ProbeSpec>>) -> Self {
+        let mut spec = spec.into();
+        if spec.port.is_some() || spec.address.is_some() {
+            let spec = Arc::make_mut(&mut spec);
+            if let Some(port) = spec.port.take() {
+                server.set_port(port);
+            }
+            if let Some(address) = spec.address.take() {
+                server.set_ip(address);
+            }
         }
         Self {
             address: server,
@@ -37,7 +46,7 @@ impl Target {
         self.address
     }
 
-    /// What is asked and how often; its `port` is `None`.
+    /// What is asked and how often; its `address` and `port` are `None`.
     #[must_use]
     pub fn spec(&self) -> &ProbeSpec {
         &self.spec
@@ -86,12 +95,15 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn a_port_in_the_specification_replaces_the_servers() {
+    fn a_place_in_the_specification_replaces_the_servers() {
         let mut spec = testing::spec();
         let direct = Target::new("[2001:db8::1]:8080".parse().unwrap(), spec.clone());
         spec.port = Some(8080);
-        let overridden = Target::new("[2001:db8::1]:80".parse().unwrap(), spec);
+        let overridden = Target::new("[2001:db8::1]:80".parse().unwrap(), spec.clone());
         assert_eq!(overridden, direct);
+        spec.address = Some("2001:db8::1".parse().unwrap());
+        let elsewhere = Target::new("192.0.2.1:80".parse().unwrap(), spec);
+        assert_eq!(elsewhere, direct);
         assert_eq!(overridden.address(), "[2001:db8::1]:8080".parse().unwrap());
     }
 

@@ -1,25 +1,26 @@
-//! Targets and little servers for tests.
+//! Targets and little servers for tests: well, and misbehaving in every way that servers have.
 
+mod certificates;
+
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub(crate) use self::certificates::{Authority, Identity};
 use crate::failure::Failure;
+use crate::kinds::tcp::Tcp;
+use crate::probing::Shared;
+use crate::report::{Answer, Report};
 use crate::spec::{ProbeKind, ProbeSpec};
 use crate::target::Target;
 
 /// Every six seconds, two seconds each, two failures or one success in a row.
 pub(crate) fn spec() -> ProbeSpec {
-    ProbeSpec {
-        kind: ProbeKind::TcpConnect,
-        port: None,
-        interval: Duration::from_secs(6),
-        timeout: Duration::from_secs(2),
-        fall: 2,
-        rise: 1,
-    }
+    ProbeSpec::new(ProbeKind::Tcp(Tcp))
 }
 
 /// The target of host number `host`.
@@ -33,22 +34,35 @@ pub(crate) fn address(host: u32) -> SocketAddr {
 }
 
 /// Probes `address` once, with time enough for a busy host.
-pub(crate) async fn ask(address: SocketAddr, kind: ProbeKind) -> Result<(), Failure> {
+pub(crate) async fn ask(address: SocketAddr, kind: ProbeKind) -> Result<Answer, Failure> {
     ask_for(Duration::from_secs(30), address, kind).await
 }
 
 /// Probes `address` once, where the timeout is what is tested.
-pub(crate) async fn ask_briefly(address: SocketAddr, kind: ProbeKind) -> Result<(), Failure> {
+pub(crate) async fn ask_briefly(address: SocketAddr, kind: ProbeKind) -> Result<Answer, Failure> {
     ask_for(Duration::from_secs(1), address, kind).await
 }
 
-async fn ask_for(timeout: Duration, address: SocketAddr, kind: ProbeKind) -> Result<(), Failure> {
+async fn ask_for(
+    timeout: Duration,
+    address: SocketAddr,
+    kind: ProbeKind,
+) -> Result<Answer, Failure> {
     let spec = ProbeSpec {
-        kind,
         timeout,
-        ..spec()
+        ..ProbeSpec::new(kind)
     };
-    crate::probe(&Target::new(address, spec)).await.result
+    report(address, spec).await.result
+}
+
+/// Probes `address` once.
+pub(crate) async fn report(address: SocketAddr, spec: ProbeSpec) -> Report {
+    crate::probe(&Target::new(address, spec), &Shared::default()).await
+}
+
+/// A good answer with nothing more to say.
+pub(crate) fn good() -> Result<Answer, Failure> {
+    Ok(Answer::good())
 }
 
 /// A TCP server on loopback; stops when dropped.
@@ -95,8 +109,75 @@ impl Drop for Server {
     }
 }
 
+/// What every probe must survive: a server that misbehaves, and that no kind may find well.
+///
+/// `kind` is asked of servers that accept and are silent, close at once, send garbage, or garbage
+/// without end; the reasons that it gives are returned, each with the name of what was done to it,
+/// so that a test can look at them. The times are short: a silent server must be told within 1 s.
+pub(crate) async fn reasons_of_misbehaviour(kind: ProbeKind) -> BTreeMap<&'static str, String> {
+    let servers = [
+        ("silent", Server::new(hold).await),
+        (
+            "closing",
+            Server::new(|stream| async move { drop(stream) }).await,
+        ),
+        (
+            "garbage",
+            Server::new(|stream| say(stream, b"\x00\xff\x1b[31m nonsense\r\n")).await,
+        ),
+        ("endless", Server::new(talk_without_end).await),
+        ("endless line", Server::new(talk_without_line).await),
+    ];
+    let mut reasons = BTreeMap::new();
+    for (name, server) in servers {
+        let result = ask_briefly(server.address(), kind.clone()).await;
+        let failure = result.expect_err(name);
+        assert!(failure.concerns_server(), "{name}: {failure}");
+        reasons.insert(name, failure.to_string());
+    }
+    reasons
+}
+
+/// Says something and closes, having read what was asked meanwhile.
+pub(crate) async fn say(mut stream: TcpStream, words: &'static [u8]) {
+    let _ = stream.write_all(words).await;
+    let _ = stream.shutdown().await;
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
+async fn talk_without_end(mut stream: TcpStream) {
+    let line = b"whatever it takes\r\n".repeat(400);
+    while stream.write_all(&line).await.is_ok() {}
+}
+
+async fn talk_without_line(mut stream: TcpStream) {
+    while stream.write_all(&[b'x'; 8192]).await.is_ok() {}
+}
+
+/// Sends each byte by itself.
+pub(crate) async fn drip<W: AsyncWrite + Unpin>(stream: &mut W, words: &[u8]) {
+    for byte in words {
+        if stream.write_all(&[*byte]).await.is_err() || stream.flush().await.is_err() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Reads a line of a request; empty at the end.
+pub(crate) async fn read_line<R: AsyncRead + Unpin>(stream: &mut R) -> String {
+    let mut line = Vec::new();
+    while let Ok(byte) = stream.read_u8().await {
+        if byte == b'\n' {
+            break;
+        }
+        line.push(byte);
+    }
+    String::from_utf8_lossy(&line).trim_end().to_owned()
+}
+
 /// Keeps a connection open without a word, and without reading, until the server stops.
-pub(crate) async fn hold(stream: TcpStream) {
+pub(crate) async fn hold<S>(stream: S) {
     std::future::pending::<()>().await;
     drop(stream);
 }

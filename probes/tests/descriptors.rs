@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
+use probes::kinds::tcp::Tcp;
 use probes::spec::ProbeKind;
 use probes::{Health, Limits, ProbeSpec, Runner, Target};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -24,12 +25,10 @@ async fn a_process_without_descriptors_keeps_its_verdicts_and_says_why() {
     // The kernel accepts connections without this process taking them.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let spec = ProbeSpec {
-        kind: ProbeKind::TcpConnect,
-        port: None,
         interval: Duration::from_millis(50),
         timeout: Duration::from_secs(30),
         fall: 1,
-        rise: 1,
+        ..ProbeSpec::new(ProbeKind::Tcp(Tcp))
     };
     let start = Instant::now();
     let (runner, mut verdicts) = Runner::spawn(&Handle::current(), Limits::default(), move || {

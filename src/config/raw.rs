@@ -1,8 +1,9 @@
 //! The configuration as it is written: every value of the right kind, each with its place.
 
 mod ipvs;
-mod probe;
+pub(super) mod probe;
 mod reader;
+mod status;
 mod text;
 mod value;
 

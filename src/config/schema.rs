@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::duration;
+use super::{duration, suggest};
 
 /// A table of the file and what may stand in it.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ pub(super) enum Kind {
     Path,
     /// Only `true`.
     True,
+    /// `true` or `false`.
+    Bool,
+    /// The name of a network interface, or an IP address of this host.
+    Bind,
+    /// `true`, or a table for more.
+    TrueOrTable(&'static Section),
     /// HTTP status codes.
     Status,
     /// Several values of one kind.
@@ -124,12 +130,7 @@ impl Kind {
             Self::Name => "a name".to_owned(),
             Self::Words(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
-                match words.split_last() {
-                    Some((last, rest)) if !rest.is_empty() => {
-                        format!("{} or {last}", rest.join(", "))
-                    }
-                    _ => words.concat(),
-                }
+                suggest::either(&words)
             }
             Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
             Self::Duration(min, max) => format!(
@@ -144,6 +145,11 @@ impl Kind {
             Self::Interface => "the name of a network interface".to_owned(),
             Self::Path => "an absolute path".to_owned(),
             Self::True => "true".to_owned(),
+            Self::Bool => "true or false".to_owned(),
+            Self::Bind => {
+                "the name of a network interface, or an IP address of this host".to_owned()
+            }
+            Self::TrueOrTable(_) => "true or a table".to_owned(),
             Self::Status => "a status code, a range of them, or an array of these".to_owned(),
             Self::List(Self::Network) => "an array of IP networks".to_owned(),
             Self::List(kind) => format!("an array, each {}", kind.expected()),
@@ -156,6 +162,7 @@ impl Kind {
     pub(super) fn example(&self) -> Option<&'static str> {
         match self {
             Self::Duration(..) => Some("\"200ms\", \"6s\", \"5m\", \"1h\" or seconds as a number"),
+            Self::Bind => Some("\"eth1\" or \"192.0.2.1\""),
             Self::Address => Some("\"192.0.2.80\" or \"2001:db8::80\""),
             Self::Multicast => Some("\"224.0.0.81\" or \"ff02::81\""),
             Self::Network => Some("\"192.0.2.80/24\" or \"2001:db8::80/64\""),
@@ -168,6 +175,8 @@ impl Kind {
             | Self::Interface
             | Self::Path
             | Self::True
+            | Self::Bool
+            | Self::TrueOrTable(_)
             | Self::List(_)
             | Self::Table(_)
             | Self::Tables(_) => None,
@@ -187,6 +196,7 @@ const HOUR: Duration = secs(3600);
 
 pub(super) mod cluster;
 pub(super) mod ipvs;
+pub(super) mod probe;
 pub(super) mod service;
 
 use cluster::{CLUSTER, CONTROL, DIRECTOR, GROUP, HEARTBEAT, REACHABILITY, WATCHDOG};
@@ -205,7 +215,8 @@ pub(super) const SECTIONS: &[&Section] = &[
     &cluster::VIP,
     &VIRTUAL,
     &service::SERVER,
-    &service::PROBE,
+    &probe::PROBE,
+    &probe::TLS,
     &IPVS,
     &ipvs::SYNC,
     &ipvs::SYSCTL,

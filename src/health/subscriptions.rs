@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use probes::{ProbeSpec, Target};
 
@@ -25,8 +26,10 @@ impl Subscriptions {
         let mut services = BTreeMap::new();
         for service in virtuals {
             let mut targets = BTreeMap::new();
+            let common = service.probe.clone().map(Arc::new);
             for server in &service.servers {
-                let Some(spec) = server.probe.as_ref().or(service.probe.as_ref()) else {
+                let own = server.probe.clone().map(Arc::new);
+                let Some(spec) = own.as_ref().or(common.as_ref()) else {
                     continue;
                 };
                 targets.extend(targets_of(server, &service.matches, spec));
@@ -71,7 +74,7 @@ impl Subscriptions {
 fn targets_of(
     server: &Server,
     matches: &Match,
-    spec: &ProbeSpec,
+    spec: &Arc<ProbeSpec>,
 ) -> impl Iterator<Item = (SocketAddr, Target)> {
     let ports = match (server.port, matches) {
         (Some(port), Match::Address { .. } | Match::FwMark { .. }) => vec![port],
@@ -80,6 +83,6 @@ fn targets_of(
     };
     ports.into_iter().map(|port| {
         let address = SocketAddr::new(server.address, port);
-        (address, Target::new(address, spec.clone()))
+        (address, Target::new(address, Arc::clone(spec)))
     })
 }

@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipvs::{Forwarding, Protocol};
+use probes::kinds::http::Http;
+use probes::kinds::tcp::Tcp;
 use probes::spec::ProbeKind;
 use probes::{Failure, ProbeSpec, Target, Verdict};
 
@@ -15,23 +17,16 @@ fn at(address: &str) -> SocketAddr {
 }
 
 fn tcp() -> ProbeSpec {
-    ProbeSpec {
-        kind: ProbeKind::TcpConnect,
-        port: None,
-        interval: Duration::from_secs(6),
-        timeout: Duration::from_secs(2),
-        fall: 2,
-        rise: 1,
-    }
+    ProbeSpec::new(ProbeKind::Tcp(Tcp))
 }
 
 fn http() -> ProbeSpec {
-    let kind = ProbeKind::HttpGet {
+    ProbeSpec::new(ProbeKind::Http(Http {
         path: "/".to_owned(),
         host: None,
         status: vec![(200, 299)],
-    };
-    ProbeSpec { kind, ..tcp() }
+        tls: None,
+    }))
 }
 
 fn on_port(port: u16, spec: ProbeSpec) -> ProbeSpec {
@@ -93,7 +88,9 @@ fn verdict(target: &Target, health: probes::Health, since: u64) -> Verdict {
         health,
         reason,
         since,
-        duration: None,
+        weight: None,
+        warning: None,
+        times: None,
     }
 }
 

@@ -3,14 +3,13 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::Health;
-use crate::spec::{ProbeKind, ProbeSpec};
 use crate::testing::{self, Server, hold, refusing, target};
+use crate::{Answer, Health};
 
 fn good() -> Report {
     Report {
-        result: Ok(()),
-        duration: Duration::ZERO,
+        result: Ok(Answer::good()),
+        times: Times::default(),
     }
 }
 
@@ -167,10 +166,7 @@ fn an_unused_kind_of_runtime_is_enough() {
         .build()
         .unwrap();
     let server = runtime.block_on(Server::new(hold));
-    let spec = ProbeSpec {
-        kind: ProbeKind::TcpConnect,
-        ..testing::spec()
-    };
+    let spec = testing::spec();
     let start = std::time::Instant::now();
     let (runner, mut verdicts) =
         Runner::spawn(runtime.handle(), Limits::default(), move || start.elapsed());

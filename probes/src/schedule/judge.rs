@@ -1,10 +1,11 @@
 //! Counting: from single results to a verdict that does not flap.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Failure, ProbeSpec, Time};
+use crate::{Answer, Failure, ProbeSpec, Time};
 
 /// What probes say of a target.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -34,6 +35,8 @@ pub(super) struct Judge {
     pub(super) health: Health,
     /// Why the last probe did not succeed, as far as it matters: see [`Judge::observe`].
     pub(super) reason: Option<Failure>,
+    /// What the last good answer said.
+    pub(super) answer: Answer,
     /// When `health` became what it is.
     pub(super) since: Time,
     /// Results in a row that speak against `health`.
@@ -54,6 +57,7 @@ impl Judge {
         Self {
             health: Health::Unknown,
             reason: None,
+            answer: Answer::default(),
             since: now,
             streak: 0,
         }
@@ -68,22 +72,22 @@ impl Judge {
         }
     }
 
-    /// Takes a result; whether health or reason are others than before.
+    /// Takes a result; whether health, reason or what the server asks for are others than before.
     ///
     /// The reason is that of the last probe, also while it does not yet change the health; only one
     /// success of several needed leaves it, because the target is still down.
     pub(super) fn observe(
         &mut self,
-        result: Result<(), Failure>,
+        result: Result<Answer, Failure>,
         spec: &ProbeSpec,
         now: Time,
     ) -> bool {
         let event = match &result {
-            Ok(()) => Event::Good,
+            Ok(_) => Event::Good,
             Err(failure) if failure.concerns_server() => Event::Bad,
             Err(_) => Event::NotRun,
         };
-        let before = (self.health, self.reason.clone());
+        let before = (self.health, self.reason.clone(), self.answer.clone());
         match (self.health, event) {
             (Health::Unknown, Event::Good) => self.turn(Health::Up, now),
             (Health::Unknown, Event::Bad) => self.turn(Health::Down, now),
@@ -93,10 +97,27 @@ impl Judge {
             (Health::Unknown | Health::Up | Health::Down, Event::NotRun) => {}
         }
         match (self.health, result) {
-            (Health::Down, Ok(())) => {}
-            (Health::Unknown | Health::Up | Health::Down, result) => self.reason = result.err(),
+            (Health::Down, Ok(answer)) => self.answer = answer,
+            (Health::Unknown | Health::Up, Ok(answer)) => {
+                self.answer = answer;
+                self.reason = None;
+            }
+            (Health::Unknown | Health::Up | Health::Down, Err(reason)) => {
+                self.reason = Some(reason);
+            }
         }
-        before != (self.health, self.reason.clone())
+        before != (self.health, self.reason.clone(), self.answer.clone())
+    }
+
+    /// From the start of the last probe to that of the next: a short one while results are being
+    /// counted.
+    pub(super) fn interval(&self, spec: &ProbeSpec) -> Duration {
+        let other = match (self.streak, self.health) {
+            (1.., _) => spec.fast_interval,
+            (0, Health::Down) => spec.down_interval,
+            (0, Health::Unknown | Health::Up) => None,
+        };
+        other.unwrap_or(spec.interval)
     }
 
     /// Counts a result that speaks for `other`; `needed` in a row bring it about.
@@ -121,10 +142,10 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn result(letter: char) -> Result<(), Failure> {
+    fn result(letter: char) -> Result<Answer, Failure> {
         match letter {
-            'g' => Ok(()),
-            'b' => Err(Failure::Http("bad".to_owned())),
+            'g' => Ok(Answer::good()),
+            'b' => Err(Failure::Protocol("bad".to_owned())),
             _ => Err(Failure::NotRun("no descriptors".to_owned())),
         }
     }
@@ -176,6 +197,41 @@ mod tests {
                 (health, reason, since),
                 "after {results:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_interval_follows_the_counting() {
+        let spec = ProbeSpec {
+            fast_interval: Some(Duration::from_secs(1)),
+            down_interval: Some(Duration::from_secs(60)),
+            fall: 3,
+            rise: 2,
+            ..testing::spec()
+        };
+        // results so far -> seconds to the next probe
+        let table = [
+            ("", 6),
+            ("n", 6),
+            ("g", 6),
+            ("gb", 1),
+            ("gbb", 1),
+            ("gbbn", 1),
+            ("gbbg", 6),
+            ("gbbb", 60),
+            ("gbbbg", 1),
+            ("gbbbgb", 60),
+            ("gbbbgg", 6),
+            ("b", 60),
+        ];
+        for (results, seconds) in table {
+            let mut judge = Judge::new(Time::ZERO);
+            for letter in results.chars() {
+                judge.observe(result(letter), &spec, Time::ZERO);
+            }
+            let interval = judge.interval(&spec);
+            assert_eq!(interval, Duration::from_secs(seconds), "after {results:?}");
+            assert_eq!(judge.interval(&testing::spec()), Duration::from_secs(6));
         }
     }
 

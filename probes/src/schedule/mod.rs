@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::judge::Health;
 use self::judge::Judge;
 use crate::spec::ProbeKind;
-use crate::{Failure, Report, Target, Time};
+use crate::{Failure, Report, Target, Time, Times, Weight};
 
 /// A start later than this after its due time counts as late: far above what timers and a busy
 /// host add, far below what an operator would call an interval.
@@ -63,7 +63,7 @@ pub enum Output {
         /// As it was started.
         probe: ProbeId,
     },
-    /// Health or reason of a target have changed.
+    /// Health or reason of a target have changed, or what it asks for.
     Verdict(Verdict),
 }
 
@@ -76,10 +76,14 @@ pub struct Verdict {
     pub health: Health,
     /// Why the last probe did not succeed; also of an up target whose failures are too few.
     pub reason: Option<Failure>,
+    /// The share of connections that the server asked for in its last good answer.
+    pub weight: Option<Weight>,
+    /// What will be wrong soon, by its last good answer.
+    pub warning: Option<String>,
     /// When the health became what it is.
     pub since: Time,
-    /// How long the last probe took; `None` if the verdict was inherited at a change of timing.
-    pub duration: Option<Duration>,
+    /// What the last probe took; `None` if the verdict was inherited at a change of timing.
+    pub times: Option<Times>,
 }
 
 /// How the schedule keeps up.
@@ -181,10 +185,6 @@ impl Schedule {
         let Phase::Running { since } = state.phase else {
             return;
         };
-        let next = state.next_due(since);
-        if next < now {
-            self.stats.overran += 1;
-        }
         if report
             .result
             .as_ref()
@@ -192,13 +192,18 @@ impl Schedule {
         {
             self.stats.not_run += 1;
         }
+        let news = state.judge.observe(report.result, state.target.spec(), now);
+        let next = state.next_due(since);
+        if next < now {
+            self.stats.overran += 1;
+        }
         let due = next.max(now);
         state.phase = Phase::Waiting { due };
         self.due.insert((due, state.hash, probe));
         self.stats.running -= 1;
-        if state.judge.observe(report.result, state.target.spec(), now) {
+        if news {
             self.outputs
-                .push_back(Output::Verdict(state.verdict(Some(report.duration))));
+                .push_back(Output::Verdict(state.verdict(Some(report.times))));
         }
         self.start_due(now);
     }
@@ -292,9 +297,10 @@ impl Schedule {
 }
 
 impl Probe {
-    /// The moment of this target's grid that is nearest to one interval after `start`.
+    /// The moment of this target's grid that is nearest to one interval after `start`. Another interval
+    /// has another grid, on which the target's place is as much its own.
     fn next_due(&self, start: Time) -> Time {
-        let interval = nanos(self.target.spec().interval.max(MIN_INTERVAL));
+        let interval = nanos(self.judge.interval(self.target.spec()).max(MIN_INTERVAL));
         let offset = self.hash % interval;
         let earliest = nanos(start).saturating_add(interval / 2);
         let rounds = earliest
@@ -303,13 +309,15 @@ impl Probe {
         Duration::from_nanos(offset.saturating_add(interval.saturating_mul(rounds)))
     }
 
-    fn verdict(&self, duration: Option<Duration>) -> Verdict {
+    fn verdict(&self, times: Option<Times>) -> Verdict {
         Verdict {
             target: self.target.clone(),
             health: self.judge.health,
             reason: self.judge.reason.clone(),
+            weight: self.judge.answer.weight,
+            warning: self.judge.answer.warning.clone(),
             since: self.judge.since,
-            duration,
+            times,
         }
     }
 }

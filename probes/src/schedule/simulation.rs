@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::ProbeSpec;
+use crate::kinds::expect::Expect;
+use crate::kinds::tcp::Tcp;
 use crate::testing;
+use crate::{Answer, ProbeSpec};
 
 /// A world of servers, each of which works, refuses or is silent.
 struct World {
@@ -131,12 +133,12 @@ impl World {
             return;
         };
         let result = match self.servers[&target.address()].state {
-            State::Works => Ok(()),
-            State::Refuses | State::Silent => Err(Failure::Http("bad".to_owned())),
+            State::Works => Ok(Answer::good()),
+            State::Refuses | State::Silent => Err(Failure::Protocol("bad".to_owned())),
         };
         let report = Report {
             result,
-            duration: Duration::from_millis(1),
+            times: Times::default(),
         };
         self.schedule.handle_report(probe, report, at);
     }
@@ -175,11 +177,11 @@ fn seed() -> u64 {
 
 fn random_target(random: &mut fastrand::Rng, hosts: u32) -> Target {
     let kinds = [
-        ProbeKind::TcpConnect,
-        ProbeKind::SendExpect {
+        ProbeKind::Tcp(Tcp),
+        ProbeKind::Expect(Expect {
             send: Vec::new(),
             expect: b"220".to_vec(),
-        },
+        }),
     ];
     let spec = ProbeSpec {
         kind: kinds[random.usize(..kinds.len())].clone(),

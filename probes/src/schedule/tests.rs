@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ProbeSpec;
+use crate::kinds::expect::Expect;
 use crate::testing::{self, target};
+use crate::{Answer, ProbeSpec};
 
 fn schedule(concurrency: usize) -> Schedule {
     Schedule::new(Limits {
@@ -16,24 +17,31 @@ fn ms(millis: u64) -> Time {
     Time::from_millis(millis)
 }
 
+fn took(millis: u64) -> Times {
+    Times {
+        whole: ms(millis),
+        ..Times::default()
+    }
+}
+
 fn good() -> Report {
     Report {
-        result: Ok(()),
-        duration: ms(3),
+        result: Ok(Answer::good()),
+        times: took(3),
     }
 }
 
 fn bad() -> Report {
     Report {
-        result: Err(Failure::Http("bad".to_owned())),
-        duration: ms(3),
+        result: Err(Failure::Protocol("bad".to_owned())),
+        times: took(3),
     }
 }
 
 fn not_run() -> Report {
     Report {
         result: Err(Failure::NotRun("no descriptors".to_owned())),
-        duration: ms(3),
+        times: took(3),
     }
 }
 
@@ -150,10 +158,7 @@ fn a_change_of_timing_keeps_the_verdict_and_a_change_of_kind_does_not() {
             ..testing::spec()
         },
     );
-    let kind = ProbeKind::SendExpect {
-        send: Vec::new(),
-        expect: Vec::new(),
-    };
+    let kind = ProbeKind::Expect(Expect::default());
     let other = Target::new(
         testing::address(1),
         ProbeSpec {
@@ -175,7 +180,9 @@ fn a_change_of_timing_keeps_the_verdict_and_a_change_of_kind_does_not() {
         health: Health::Down,
         reason: bad().result.err(),
         since: ms(9),
-        duration: None,
+        weight: None,
+        warning: None,
+        times: None,
     };
     assert_eq!(after[0], Output::Verdict(inherited));
     assert!(matches!(&after[1], Output::Start { target, .. } if *target == faster));

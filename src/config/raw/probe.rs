@@ -1,19 +1,72 @@
 //! Reads a `probe` table: its kind is the key that is present.
+//!
+//! [`WAYS`] is the table of kinds. Each is read by one function from the keys that it has in the
+//! table; every other key of the schema that is given beside them is an error with its place, told
+//! here for all.
 
-use std::time::Duration;
+mod basic;
+mod http;
+mod place;
+mod tls;
 
 use probes::ProbeSpec;
 use probes::spec::ProbeKind;
-use toml::Spanned;
-use toml::de::DeValue;
 
 use super::reader::{At, Field, Table};
-use super::text::quote;
-use super::value::wrong_type;
 use crate::config::diagnostic::{Fault, Faults, Span};
-use crate::config::duration;
-use crate::config::schema::service as s;
-use crate::config::schema::{Key, Kind};
+use crate::config::schema::{Key, probe as s};
+
+/// A way of asking.
+pub(in crate::config) struct Way {
+    /// The keys of which any chooses it.
+    by: &'static [&'static Key],
+    /// The keys that have a meaning with it.
+    with: &'static [&'static Key],
+    read: fn(&Table<'_>, &mut Faults) -> Option<ProbeKind>,
+}
+
+/// Every way of asking, in the order of the manual.
+pub(in crate::config) const WAYS: &[Way] = &[
+    Way {
+        by: &[&s::TCP],
+        with: &[],
+        read: basic::tcp,
+    },
+    Way {
+        by: &[&s::SEND, &s::EXPECT],
+        with: &[],
+        read: basic::send_expect,
+    },
+    Way {
+        by: &[&s::HTTP],
+        with: &[&s::HOST, &s::STATUS],
+        read: http::http,
+    },
+    Way {
+        by: &[&s::HTTPS],
+        with: &[&s::HOST, &s::STATUS, &s::TLS_KEY],
+        read: http::https,
+    },
+    Way {
+        by: &[&s::UDP],
+        with: &[&s::EXPECT, &s::REPLY],
+        read: basic::udp,
+    },
+];
+
+/// The keys that have a meaning with every way.
+const COMMON: &[&Key] = &[
+    &s::PROBE_ADDRESS,
+    &s::PROBE_PORT,
+    &s::BIND,
+    &s::MARK,
+    &s::INTERVAL,
+    &s::FAST_INTERVAL,
+    &s::DOWN_INTERVAL,
+    &s::TIMEOUT,
+    &s::FALL,
+    &s::RISE,
+];
 
 /// Reads the probe that stands under `key`, if there is one.
 pub(super) fn read(table: &Table<'_>, key: &Key, faults: &mut Faults) -> Field<ProbeSpec> {
@@ -29,18 +82,22 @@ pub(super) fn read(table: &Table<'_>, key: &Key, faults: &mut Faults) -> Field<P
 
 fn probe(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeSpec> {
     let kind = kind(table, faults);
-    let port = table.integer(&s::PROBE_PORT, faults).optional();
-    let timing = timing(table, faults);
+    let place = place::place(table, faults);
+    let timing = place::timing(table, faults);
     let fall = table.integer(&s::FALL, faults).or(small(&s::FALL));
     let rise = table.integer(&s::RISE, faults).or(small(&s::RISE));
-    let (interval, timeout) = timing?;
+    let (place, timing) = (place?, timing?);
     Some(ProbeSpec {
-        kind: kind?,
-        port: port?,
-        interval,
-        timeout,
+        address: place.address,
+        port: place.port,
+        source: place.source,
+        interval: timing.interval,
+        fast_interval: timing.fast,
+        down_interval: timing.down,
+        timeout: timing.timeout,
         fall: fall?,
         rise: rise?,
+        ..ProbeSpec::new(kind?)
     })
 }
 
@@ -48,202 +105,103 @@ fn small(key: &Key) -> u32 {
     u32::try_from(key.default_integer()).unwrap_or(1)
 }
 
-fn timing(table: &Table<'_>, faults: &mut Faults) -> Option<(Duration, Duration)> {
-    let interval = table.duration(&s::INTERVAL, faults);
-    let timeout = table.duration(&s::TIMEOUT, faults);
-    let length = interval.or(s::INTERVAL.default_duration())?;
-    let limit = timeout.or(s::TIMEOUT.default_duration().min(length))?;
-    if let Some(given) = timeout.given().filter(|_| limit > length) {
-        let fault = Fault::new(
-            &given.span,
-            format!(
-                "a probe's timeout of {} is above its interval of {}",
-                duration::show(limit),
-                duration::show(length)
-            ),
-        )
-        .label(format!("expected at most {}", duration::show(length)));
-        faults.add(match interval.given() {
-            Some(interval) => fault.also(&interval.span, "the interval"),
-            None => fault.help("set `interval` too: a probe ends before its next one starts"),
-        });
-        return None;
+impl Way {
+    /// What messages call it.
+    fn name(&self) -> &'static str {
+        self.by.first().map_or("", |key| key.name)
     }
-    Some((length, limit))
+
+    fn takes(&self, key: &Key) -> bool {
+        let mut own = self.by.iter().chain(self.with);
+        own.any(|own| own.name == key.name)
+    }
+
+    /// The keys that are there and choose it.
+    fn chosen_by(&self, table: &Table<'_>) -> Vec<(&'static Key, Span)> {
+        self.by
+            .iter()
+            .filter_map(|key| table.key_span(key).map(|span| (*key, span)))
+            .collect()
+    }
 }
 
-/// The way of asking that each key stands for.
-fn kinds(table: &Table<'_>) -> Vec<(&'static str, Span)> {
-    let place = |key: &Key| table.key_span(key);
-    let dialogue = place(&s::SEND)
-        .map(|span| ("send", span))
-        .or_else(|| place(&s::EXPECT).map(|span| ("expect", span)));
-    [
-        place(&s::TCP).map(|span| ("tcp", span)),
-        dialogue,
-        place(&s::HTTP).map(|span| ("http", span)),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// The ways with which a key has a meaning; none for one that goes with all.
+pub(in crate::config) fn goes_with(key: &Key) -> Vec<&'static str> {
+    if COMMON.iter().any(|common| common.name == key.name) {
+        return Vec::new();
+    }
+    let ways = WAYS.iter().filter(|way| way.takes(key));
+    ways.map(Way::name).collect()
 }
 
 fn kind(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
-    let tcp = table.only_true(&s::TCP, faults);
-    let send = table.text(&s::SEND, faults);
-    let expect = table.text(&s::EXPECT, faults);
-    let http = table.text(&s::HTTP, faults);
-    let host = table.text(&s::HOST, faults);
-    let status = status(table, faults);
-
-    let kinds = kinds(table);
-    match kinds.as_slice() {
-        [] => {
-            // A kind of a later version has been reported as such, and lost text may hold one.
-            let named = s::PROBE.later.iter().any(|name| table.has(name));
-            if !named && !faults.text_is_lost() {
-                faults.add(
-                    Fault::new(table.span(), "the probe does not say what to ask")
-                        .label("expected one of `tcp`, `http`, `send`"),
-                );
-            }
-            return None;
-        }
-        [_] => {}
-        [(first, place), (second, other), ..] => {
-            faults.add(
-                Fault::new(
-                    other,
-                    format!("a probe asks in one way, not by `{first}` and `{second}`"),
-                )
-                .also(place, "the first way"),
-            );
-            return None;
-        }
-    }
-    if !http.is_absent() {
-        return http_get(&http, &host, status?, faults);
-    }
-    for key in [&s::HOST, &s::STATUS] {
-        if let Some(span) = table.key_span(key) {
-            let text = format!("`{}` has a meaning only with `http`", key.name);
-            faults.add(Fault::new(&span, text).label("this probe has none"));
-            return None;
-        }
-    }
-    if !tcp.is_absent() {
-        return tcp.value().map(|()| ProbeKind::TcpConnect);
-    }
-    Some(ProbeKind::SendExpect {
-        send: send.or(String::new())?.into_bytes(),
-        expect: expect.or(String::new())?.into_bytes(),
-    })
-}
-
-fn http_get(
-    http: &Field<String>,
-    host: &Field<String>,
-    status: Vec<(u16, u16)>,
-    faults: &mut Faults,
-) -> Option<ProbeKind> {
-    let path = http.given()?;
-    // A request line ends at a space or a line's end (RFC 9112, section 3).
-    let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
-    if !path.value.starts_with('/') || !plain(&path.value) {
-        faults.add(
-            Fault::new(
-                &path.span,
-                format!("{} cannot be asked for", quote(&path.value)),
-            )
-            .label("expected a path that begins with `/`, other characters written as %20"),
-        );
+    let given: Vec<_> = WAYS
+        .iter()
+        .map(|way| (way, way.chosen_by(table)))
+        .filter(|(_, by)| !by.is_empty())
+        .collect();
+    // A key may choose one way, and add to another that is chosen by one of its own.
+    let meant: Vec<_> = given
+        .iter()
+        .filter(|(way, by)| {
+            !given.iter().any(|(other, _)| {
+                other.name() != way.name() && by.iter().all(|(key, _)| other.takes(key))
+            })
+        })
+        .collect();
+    let [(way, by)] = meant.as_slice() else {
+        table.check_values(faults);
+        no_way(table, &meant, faults);
         return None;
+    };
+    let kind = (way.read)(table, faults);
+    let mut fits = true;
+    for key in s::PROBE.keys {
+        let known = way.takes(key) || COMMON.iter().any(|common| common.name == key.name);
+        if let Some(span) = table.key_span(key).filter(|_| !known) {
+            faults.add(stray(key, &span, by.first()));
+            fits = false;
+        }
     }
-    if let Some(host) = host.given()
-        && (host.value.is_empty() || !plain(&host.value))
-    {
-        faults.add(
-            Fault::new(
-                &host.span,
-                format!("{} is no host name", quote(&host.value)),
-            )
-            .label("expected the name that the site is asked by"),
+    kind.filter(|_| fits)
+}
+
+/// A key that has no meaning with the way that is chosen.
+fn stray(key: &Key, span: &Span, chosen: Option<&(&'static Key, Span)>) -> Fault {
+    let ways = goes_with(key);
+    let ways: Vec<_> = ways.iter().map(|way| format!("`{way}`")).collect();
+    let text = format!(
+        "`{}` has a meaning only with {}",
+        key.name,
+        crate::config::suggest::either(&ways)
+    );
+    let fault = Fault::new(span, text);
+    match chosen {
+        Some((chosen, place)) => fault
+            .label(format!("not with `{}`", chosen.name))
+            .also(place, "what this probe asks"),
+        None => fault,
+    }
+}
+
+/// Says that a probe asks nothing, or too much.
+fn no_way(table: &Table<'_>, meant: &[&(&Way, Vec<(&'static Key, Span)>)], faults: &mut Faults) {
+    let mut first_keys = meant.iter().filter_map(|(_, by)| by.first());
+    if let (Some((first, place)), Some((second, other))) = (first_keys.next(), first_keys.next()) {
+        let text = format!(
+            "a probe asks in one way, not by `{}` and `{}`",
+            first.name, second.name
         );
-        return None;
+        faults.add(Fault::new(other, text).also(place, "the first way"));
+        return;
     }
-    Some(ProbeKind::HttpGet {
-        path: path.value.clone(),
-        host: host.optional()?,
-        status,
-    })
-}
-
-/// The ranges of status codes that are good; `None` when broken.
-fn status(table: &Table<'_>, faults: &mut Faults) -> Option<Vec<(u16, u16)>> {
-    let given = match table.any(&s::STATUS, faults) {
-        Field::Absent => return range(s::STATUS.default_text()).map(|range| vec![range]),
-        Field::Broken => return None,
-        Field::Given(given) => given,
-    };
-    let mut ranges = match given.value.get_ref() {
-        DeValue::Array(array) if !array.is_empty() => {
-            let read: Vec<_> = array.iter().map(|item| status_item(item, faults)).collect();
-            read.into_iter().collect::<Option<Vec<_>>>()?
-        }
-        DeValue::Array(_) => {
-            faults.add(Fault::new(&given.span, "no status code is good").label("it is empty"));
-            return None;
-        }
-        _ => vec![status_item(given.value, faults)?],
-    };
-    ranges.sort_unstable();
-    ranges.dedup();
-    Some(ranges)
-}
-
-fn status_item(item: &Spanned<DeValue<'_>>, faults: &mut Faults) -> Option<(u16, u16)> {
-    let (read, shown) = match item.get_ref() {
-        DeValue::String(text) => (range(text), text.to_string()),
-        DeValue::Integer(number) => (range(number.as_str()), number.to_string()),
-        DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_)
-        | DeValue::Array(_)
-        | DeValue::Table(_) => {
-            return wrong_type(
-                &s::STATUS,
-                &Kind::Status,
-                At {
-                    value: item,
-                    span: item.span(),
-                },
-                faults,
-            );
-        }
-    };
-    if read.is_none() {
+    // A kind of a later version has been reported as such, and lost text may hold one.
+    let named = s::PROBE.later.iter().any(|name| table.has(name));
+    if !named && !faults.text_is_lost() {
+        let names: Vec<_> = WAYS.iter().map(|way| format!("`{}`", way.name())).collect();
         faults.add(
-            Fault::new(
-                &item.span(),
-                format!("{} is no status code or range", quote(&shown)),
-            )
-            .label("expected codes from 100 to 599, such as 200 or \"200-299\""),
+            Fault::new(table.span(), "the probe does not say what to ask")
+                .label(format!("expected one of {}", names.join(", "))),
         );
     }
-    read
-}
-
-/// `200` or `200-299`.
-fn range(text: &str) -> Option<(u16, u16)> {
-    let code = |text: &str| {
-        text.trim()
-            .parse()
-            .ok()
-            .filter(|code| (100..=599).contains(code))
-    };
-    let (first, last) = match text.split_once('-') {
-        Some((first, last)) => (code(first)?, code(last)?),
-        None => (code(text)?, code(text)?),
-    };
-    (first <= last).then_some((first, last))
 }

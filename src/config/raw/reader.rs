@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::status::statuses_of;
 use super::text::{
     quote, read_address, read_address_port, read_broadcast, read_interface, read_multicast,
     read_name, read_network, read_path,
@@ -256,9 +257,111 @@ impl<'t> Table<'t> {
             })
     }
 
-    /// A value that the caller makes sense of itself.
-    pub(super) fn any(&self, key: &Key, faults: &mut Faults) -> Field<&'t Spanned<DeValue<'t>>> {
+    /// Yes or no.
+    pub(super) fn bool(&self, key: &Key, faults: &mut Faults) -> Field<bool> {
         self.get(key, faults)
+            .and_then(|value| match value.get_ref() {
+                DeValue::Boolean(given) => Some(At {
+                    value: *given,
+                    span: value.span(),
+                }),
+                _ => wrong_type(key, &key.kind, value, faults),
+            })
+    }
+
+    /// An address of this host, or else the name of an interface.
+    pub(super) fn bind(&self, key: &Key, faults: &mut Faults) -> Field<Result<IpAddr, String>> {
+        self.read(key, faults, |text| match text.value.parse::<IpAddr>() {
+            Ok(_) => read_address(text).map(Ok),
+            Err(_) => read_interface(text).map(Err),
+        })
+    }
+
+    /// Nothing more than that it is wanted, or a table that says how.
+    pub(super) fn true_or_table(&self, key: &Key, faults: &mut Faults) -> Field<Option<Self>> {
+        let Kind::TrueOrTable(section) = key.kind else {
+            return Field::Broken;
+        };
+        self.get(key, faults)
+            .and_then(|value| match value.get_ref() {
+                DeValue::Boolean(true) => Some(At {
+                    value: None,
+                    span: value.span(),
+                }),
+                DeValue::Boolean(false) => {
+                    faults.add(
+                        Fault::new(
+                            &value.span(),
+                            format!("`{}` can only be true or a table", key.name),
+                        )
+                        .help("leave the key out instead"),
+                    );
+                    None
+                }
+                DeValue::Table(entries) => Some(At {
+                    value: Some(Self::new(section, entries, value.span(), faults)),
+                    span: value.span(),
+                }),
+                _ => wrong_type(key, &key.kind, value, faults),
+            })
+    }
+
+    /// Reports what is wrong with the values of a table that is not to be read further.
+    pub(super) fn check_values(&self, faults: &mut Faults) {
+        for key in self.section.keys.iter().copied() {
+            if self.entries.contains_key(key.name) {
+                self.check_value(key, faults);
+            }
+        }
+    }
+
+    fn check_value(&self, key: &Key, faults: &mut Faults) {
+        match &key.kind {
+            Kind::Text => drop(self.text(key, faults)),
+            Kind::Name => drop(self.name(key, faults)),
+            Kind::Words(words) => {
+                self.word(key, faults, |word| words.contains(&word).then_some(()));
+            }
+            Kind::Integer(..) => drop(self.integer::<u64>(key, faults)),
+            Kind::Duration(..) => drop(self.duration(key, faults)),
+            Kind::Address => drop(self.address(key, faults)),
+            Kind::Multicast => drop(self.multicast(key, faults)),
+            Kind::Network => drop(self.network(key, faults)),
+            Kind::AddressPort => drop(self.address_port(key, faults)),
+            Kind::Interface => drop(self.interface(key, faults)),
+            Kind::Bind => drop(self.bind(key, faults)),
+            Kind::Path => drop(self.path(key, faults)),
+            Kind::True => drop(self.only_true(key, faults)),
+            Kind::Bool => drop(self.bool(key, faults)),
+            Kind::Status => drop(self.statuses(key, faults)),
+            Kind::List(_) => drop(self.list(key, faults, |_, value, _| Some(value))),
+            Kind::TrueOrTable(_) => {
+                if let Field::Given(At {
+                    value: Some(table), ..
+                }) = self.true_or_table(key, faults)
+                {
+                    table.check_values(faults);
+                }
+            }
+            Kind::Table(_) => {
+                if let Field::Given(At { value: table, .. }) = self.table(key, faults) {
+                    table.check_values(faults);
+                }
+            }
+            Kind::Tables(_) => {
+                if let Field::Given(At { value: tables, .. }) = self.tables(key, faults) {
+                    for table in tables.into_iter().flatten() {
+                        table.check_values(faults);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ranges of HTTP status codes.
+    pub(super) fn statuses(&self, key: &Key, faults: &mut Faults) -> Field<Vec<(u16, u16)>> {
+        self.get(key, faults)
+            .and_then(|value| statuses_of(key, value, faults))
     }
 
     /// An array of names of interfaces.

@@ -1,6 +1,7 @@
-//! The sections about virtual services: virtual, server, probe.
+//! The sections about virtual services: virtual, server.
 
-use super::{HOUR, Key, Kind, Otherwise, Section, ms, secs};
+use super::probe::PROBE;
+use super::{Key, Kind, Otherwise, Section, secs};
 
 pub(in super::super) const VIRTUAL: Section = Section {
     header: "[[virtual]]",
@@ -191,104 +192,4 @@ pub(in super::super) const SERVER_PROBE: Key = Key {
     kind: Kind::Table(&PROBE),
     otherwise: Otherwise::Is("as the virtual says"),
     doc: "How this server is checked.",
-};
-
-pub(in super::super) const PROBE: Section = Section {
-    header: "probe",
-    doc: "A table of a virtual or of a server. What it asks is chosen by the key that is present: \
-          exactly one of tcp, http, or send with or without expect.",
-    keys: &[
-        &TCP,
-        &SEND,
-        &EXPECT,
-        &HTTP,
-        &HOST,
-        &STATUS,
-        &PROBE_PORT,
-        &INTERVAL,
-        &TIMEOUT,
-        &FALL,
-        &RISE,
-    ],
-    later: &["https", "udp", "dns", "icmp", "smtp", "exec"],
-};
-
-pub(in super::super) const TCP: Key = Key {
-    name: "tcp",
-    kind: Kind::True,
-    otherwise: Otherwise::Is("none"),
-    doc: "A connection is made; nothing is sent.",
-};
-
-pub(in super::super) const SEND: Key = Key {
-    name: "send",
-    kind: Kind::Text,
-    otherwise: Otherwise::Is("nothing is sent"),
-    doc: "A connection is made and this text sent.",
-};
-
-pub(in super::super) const EXPECT: Key = Key {
-    name: "expect",
-    kind: Kind::Text,
-    otherwise: Otherwise::Is("any byte will do"),
-    doc: "This text must occur in what the server says.",
-};
-
-pub(in super::super) const HTTP: Key = Key {
-    name: "http",
-    kind: Kind::Text,
-    otherwise: Otherwise::Is("none"),
-    doc: "A GET request for this path is made over HTTP/1.1. It begins with a slash.",
-};
-
-pub(in super::super) const HOST: Key = Key {
-    name: "host",
-    kind: Kind::Text,
-    otherwise: Otherwise::Is("the server's address"),
-    doc: "With http: the Host header.",
-};
-
-pub(in super::super) const STATUS: Key = Key {
-    name: "status",
-    kind: Kind::Status,
-    otherwise: Otherwise::Text("200-299"),
-    doc: "With http: the status codes that are good.",
-};
-
-pub(in super::super) const PROBE_PORT: Key = Key {
-    name: "port",
-    kind: Kind::Integer(1, 65535),
-    otherwise: Otherwise::Is("the server's"),
-    doc: "The port to probe. Required when neither the virtual nor the server has one, which is so \
-          with fwmark. A virtual with several ports has each server probed on each of them unless \
-          this is given.",
-};
-
-pub(in super::super) const INTERVAL: Key = Key {
-    name: "interval",
-    kind: Kind::Duration(ms(10), HOUR),
-    otherwise: Otherwise::Duration(secs(6)),
-    doc: "Time from one probe's start to the next one's.",
-};
-
-pub(in super::super) const TIMEOUT: Key = Key {
-    name: "timeout",
-    kind: Kind::Duration(ms(1), HOUR),
-    otherwise: Otherwise::Duration(secs(2)),
-    doc: "Time for a whole probe. Must not be above interval; when it is not given and interval is \
-          shorter than its default, it is interval.",
-};
-
-pub(in super::super) const FALL: Key = Key {
-    name: "fall",
-    kind: Kind::Integer(1, 1000),
-    otherwise: Otherwise::Integer(2),
-    doc: "Failures in a row that turn a server down.",
-};
-
-pub(in super::super) const RISE: Key = Key {
-    name: "rise",
-    kind: Kind::Integer(1, 1000),
-    otherwise: Otherwise::Integer(1),
-    doc: "Successes in a row that turn it up again.",
 };

@@ -10,6 +10,7 @@ fn file_with(section: &Section, key: &Key, value: &str) -> String {
         "director.paths" => format!("[[director]]\npaths = [{{ {entry} }}]\n"),
         "group.vips" => format!("[[group]]\nvips = [{{ {entry} }}]\n"),
         "probe" => format!("[[virtual]]\nprobe = {{ {entry} }}\n"),
+        "probe.tls" => format!("[[virtual]]\nprobe = {{ tls = {{ {entry} }} }}\n"),
         "[[virtual.server]]" => format!("[[virtual]]\n[[virtual.server]]\n{entry}\n"),
         header => format!("{header}\n{entry}\n"),
     }

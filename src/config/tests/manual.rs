@@ -2,6 +2,7 @@
 
 use super::compare;
 use crate::config::duration;
+use crate::config::raw::probe::goes_with;
 use crate::config::schema::{Key, Kind, Otherwise, SECTIONS, Section};
 
 const PAGE: &str = "man/caribe.toml.5";
@@ -24,7 +25,7 @@ fn subsection(section: &Section) -> String {
     let mut out = format!(".Ss {}\n{}", escape(section.header), sentences(section.doc));
     out.push_str(".Bl -tag -width Ds\n");
     for key in section.keys {
-        out.push_str(&item(key));
+        out.push_str(&item(section, key));
     }
     out.push_str(".El\n");
     if !section.later.is_empty() {
@@ -38,7 +39,7 @@ fn subsection(section: &Section) -> String {
     out
 }
 
-fn item(key: &Key) -> String {
+fn item(section: &Section, key: &Key) -> String {
     let otherwise = match key.otherwise {
         Otherwise::Required => "Required.".to_owned(),
         Otherwise::Is(words) => format!("Otherwise: {words}."),
@@ -48,13 +49,19 @@ fn item(key: &Key) -> String {
     };
     let values = match key.kind {
         // A table's keys follow under a heading of their own.
-        Kind::Table(below) | Kind::Tables(below) => {
+        Kind::Table(below) | Kind::Tables(below) | Kind::TrueOrTable(below) => {
             format!("{}; see {} below", key.kind.expected(), below.header)
         }
         _ => key.kind.expected(),
     };
     let mut out = format!(".It Ic {}\n", key.name);
     out.push_str(&sentences(key.doc));
+    if section.header == "probe" {
+        let ways = goes_with(key);
+        if !ways.is_empty() && !ways.contains(&key.name) {
+            out.push_str(&sentences(&format!("Goes with {}.", ways.join(", "))));
+        }
+    }
     out.push_str(&sentences(&format!("Value: {values}. {otherwise}")));
     out
 }

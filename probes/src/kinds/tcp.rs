@@ -1,38 +1,33 @@
 //! TCP connect: the server's kernel accepts a connection.
 
-use std::net::SocketAddr;
+use serde::{Deserialize, Serialize};
 
-use tokio::net::TcpStream;
-
-use crate::failure::{Failure, Stage};
-use crate::probe::Deadline;
+use crate::failure::Failure;
+use crate::kinds::Ask;
+use crate::probing::Probing;
+use crate::report::Answer;
 
 /// Connects and closes.
-pub(crate) async fn probe(address: SocketAddr, deadline: &Deadline) -> Result<(), Failure> {
-    connect(address, deadline).await.map(drop)
-}
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Tcp;
 
-/// A connection, for the kinds that say something over it.
-pub(crate) async fn connect(
-    address: SocketAddr,
-    deadline: &Deadline,
-) -> Result<TcpStream, Failure> {
-    deadline
-        .during(Stage::Connecting, TcpStream::connect(address))
-        .await?
-        .map_err(|error| Failure::io(&error, Stage::Connecting))
+impl Ask for Tcp {
+    async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
+        probing.connect().await?;
+        Ok(Answer::good())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv6Addr, SocketAddr};
 
     use super::*;
     use crate::spec::ProbeKind;
-    use crate::testing::{Server, ask, ask_briefly, full_backlog, refusing};
+    use crate::testing::{Server, ask, ask_briefly, full_backlog, good, refusing};
 
     async fn reason(address: SocketAddr) -> String {
-        ask(address, ProbeKind::TcpConnect)
+        ask(address, ProbeKind::Tcp(Tcp))
             .await
             .unwrap_err()
             .to_string()
@@ -43,8 +38,8 @@ mod tests {
         for ip in ["127.0.0.1", "::1"] {
             let server = Server::at(ip, |_stream| async {}).await;
             assert_eq!(
-                ask(server.address(), ProbeKind::TcpConnect).await,
-                Ok(()),
+                ask(server.address(), ProbeKind::Tcp(Tcp)).await,
+                good(),
                 "{ip}"
             );
         }
@@ -65,7 +60,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_does_not_accept_is_timed_out_while_connecting() {
         let full = full_backlog().await;
-        let failure = ask_briefly(full.address(), ProbeKind::TcpConnect)
+        let failure = ask_briefly(full.address(), ProbeKind::Tcp(Tcp))
             .await
             .unwrap_err();
         assert_eq!(failure.to_string(), "timed out after 1s while connecting");

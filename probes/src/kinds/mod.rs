@@ -1,0 +1,68 @@
+//! The kinds of probes: one file each, and one line each in the table below.
+
+pub mod expect;
+pub mod http;
+pub mod tcp;
+pub mod udp;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::probing::Probing;
+use crate::report::Answer;
+
+/// What each kind can do: ask once.
+pub(crate) trait Ask {
+    /// Asks the target of `probing`, and judges the answer. All that may wait goes through
+    /// `probing`, which ends it at the probe's timeout. Nothing may outlive the future: dropping it
+    /// is how a probe is cancelled.
+    fn ask(&self, probing: &mut Probing) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+/// Writes [`ProbeKind`] and everything that has an arm for each kind.
+macro_rules! kinds {
+    ($($(#[$cfg:meta])* $kind:ident($settings:ty) = $word:literal: $doc:literal,)+) => {
+        /// What is asked and what counts as a good answer.
+        #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+        pub enum ProbeKind {
+            $($(#[$cfg])*
+            #[doc = $doc]
+            $kind($settings),)+
+        }
+
+        impl ProbeKind {
+            /// One word for tables and logs.
+            #[must_use]
+            pub fn word(&self) -> &'static str {
+                match self {
+                    $($(#[$cfg])* Self::$kind(_) => $word,)+
+                }
+            }
+
+            /// Asks once. Each kind's future is boxed, so that a short dialogue does not take the
+            /// room of the longest.
+            pub(crate) async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
+                match self {
+                    $($(#[$cfg])* Self::$kind(settings) => {
+                        Box::pin(settings.ask(probing)).await
+                    })+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Tcp(tcp::Tcp) = "tcp": "A connection is made.",
+    Expect(expect::Expect) = "send/expect": "Bytes are sent, others expected.",
+    Udp(udp::Udp) = "udp": "A datagram is sent, another expected.",
+    Http(http::Http) = "http": "HTTP requests are made.",
+}
+
+impl fmt::Display for ProbeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

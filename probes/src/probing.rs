@@ -1,0 +1,161 @@
+//! A probe under way: until when it may wait, and what it took so far.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::datagrams::Datagrams;
+use crate::failure::{Failure, Stage};
+use crate::report::Times;
+use crate::session::Session;
+use crate::socket;
+use crate::spec::Source;
+use crate::target::Target;
+use crate::tls::{Tls, Trust};
+
+/// What probes have in common: read once, and shared by all that run.
+///
+/// A clone is the same.
+#[derive(Clone, Debug, Default)]
+pub struct Shared(Arc<Common>);
+
+#[derive(Debug, Default)]
+struct Common {
+    trust: Trust,
+}
+
+impl Shared {
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.0.trust
+    }
+}
+
+/// A probe under way. The kinds do everything that may wait through it and what it gives them.
+#[derive(Debug)]
+pub(crate) struct Probing {
+    target: Target,
+    shared: Shared,
+    start: Instant,
+    stage: Stage,
+    times: Times,
+    warning: Option<String>,
+}
+
+impl Probing {
+    pub(crate) fn new(target: Target, shared: Shared) -> Self {
+        Self {
+            target,
+            shared,
+            start: Instant::now(),
+            stage: Stage::Connecting,
+            times: Times::default(),
+            warning: None,
+        }
+    }
+
+    /// What is probed.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.target.address()
+    }
+
+    /// From where.
+    pub(crate) fn source(&self) -> &Source {
+        &self.target.spec().source
+    }
+
+    /// What probes share.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The timeout of the whole probe.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.target.spec().timeout
+    }
+
+    /// When the whole probe ends. A timeout that no clock can count is as good as a day.
+    pub(crate) fn end(&self) -> Instant {
+        let day = Duration::from_secs(24 * 3600);
+        self.start + self.timeout().min(day)
+    }
+
+    /// What is being done.
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Does one step, which may wait until the probe's time is over.
+    pub(crate) async fn during<F: Future>(
+        &mut self,
+        stage: Stage,
+        step: F,
+    ) -> Result<F::Output, Failure> {
+        self.stage = stage;
+        tokio::time::timeout_at(self.end(), step)
+            .await
+            .map_err(|_| self.timed_out())
+    }
+
+    /// The failure of a probe whose time is over.
+    pub(crate) fn timed_out(&self) -> Failure {
+        Failure::TimedOut {
+            after: self.timeout(),
+            stage: self.stage,
+        }
+    }
+
+    /// A TCP connection to the target.
+    pub(crate) async fn connect(&mut self) -> Result<Session<'_>, Failure> {
+        let socket = socket::tcp(self.address(), self.source())?;
+        let address = self.address();
+        let stream = self
+            .during(Stage::Connecting, socket.connect(address))
+            .await?
+            .map_err(|error| Failure::io(&error, Stage::Connecting))?;
+        self.times.connect = Some(self.start.elapsed());
+        Ok(Session::new(self, stream))
+    }
+
+    /// A TCP connection to the target with TLS from the start, for a server that is called `name`
+    /// unless the settings call it otherwise.
+    pub(crate) async fn connect_tls(
+        &mut self,
+        tls: &Tls,
+        name: Option<&str>,
+    ) -> Result<Session<'_>, Failure> {
+        let mut session = self.connect().await?;
+        session.start_tls(tls, name).await?;
+        Ok(session)
+    }
+
+    /// A UDP socket that is connected to the target.
+    pub(crate) fn datagrams(&mut self) -> Result<Datagrams<'_>, Failure> {
+        let socket = socket::udp(self.address(), self.source())?;
+        Ok(Datagrams::new(self, socket))
+    }
+
+    pub(crate) fn tls_agreed(&mut self) {
+        self.times.tls = Some(self.start.elapsed());
+        self.times.first_byte = None;
+    }
+
+    pub(crate) fn byte_came(&mut self) {
+        if self.times.first_byte.is_none() {
+            self.times.first_byte = Some(self.start.elapsed());
+        }
+    }
+
+    /// Says what will be wrong soon.
+    pub(crate) fn warn(&mut self, warning: String) {
+        self.warning = Some(warning);
+    }
+
+    /// The warning, if there was one, and what the probe took until now.
+    pub(crate) fn finish(self) -> (Option<String>, Times) {
+        let mut times = self.times;
+        times.whole = self.start.elapsed();
+        (self.warning, times)
+    }
+}
