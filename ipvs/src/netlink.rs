@@ -55,10 +55,7 @@ pub use error::{Error, KernelError};
 pub use frame::{Message, Messages, Replies, flags};
 
 use frame::Verdict;
-use socket::Socket;
-
-/// Enough for every message the kernel sends: dumps fill at most 32 KiB (`netlink_recvmsg`).
-const RECEIVE_BYTES: usize = 64 * 1024;
+use socket::{Received, Socket};
 
 /// Dumps that the kernel marks as changed beneath us are repeated this often before giving up.
 const DUMP_ATTEMPTS: u32 = 10;
@@ -87,7 +84,7 @@ pub struct Connection {
     messages_per_send: NonZero<usize>,
     groups: Vec<u32>,
     strict: bool,
-    received: Box<[u8]>,
+    received: Received,
     outgoing: Vec<u8>,
     sequence: u32,
     spoiled: bool,
@@ -106,7 +103,7 @@ impl Connection {
             messages_per_send: batch::CHUNK_MESSAGES,
             groups: Vec::new(),
             strict: false,
-            received: vec![0; RECEIVE_BYTES].into_boxed_slice(),
+            received: Received::new(),
             outgoing: Vec::new(),
             sequence: 0,
             spoiled: false,
@@ -131,7 +128,7 @@ impl Connection {
         self.socket.check_strictly();
     }
 
-    /// Sets how many messages of a [`batch`](Self::batch) go in one send; 128 by default.
+    /// Sets how many messages of a [`batch`](Self::batch) go in one send; 256 by default.
     ///
     /// More than that gains little, and risks [`Error::Overrun`] where many are refused: each
     /// refusal takes some 1,300 of the socket's 1,048,576 bytes.
@@ -164,8 +161,8 @@ impl Connection {
     pub fn events(&mut self) -> Result<Replies, Error> {
         self.ready()?;
         let mut replies = Replies::default();
-        while let Some(length) = self.socket.receive_waiting(&mut self.received)? {
-            for message in Messages::new(&self.received[..length]) {
+        while let Some(length) = self.socket.receive_waiting(self.received.first())? {
+            for message in Messages::new(&self.received.first()[..length]) {
                 replies.push(&message?);
             }
         }
@@ -260,8 +257,8 @@ impl Connection {
         outcomes.extend((0..count).map(|_| Ok(())));
         self.socket.send(&self.outgoing)?;
         loop {
-            let length = self.socket.receive(&mut self.received)?;
-            for message in Messages::new(&self.received[..length]) {
+            self.socket.receive(&mut self.received)?;
+            for message in self.received.datagrams().flat_map(Messages::new) {
                 let message = message?;
                 let place = message.sequence.wrapping_sub(first);
                 if place > count {
@@ -301,8 +298,8 @@ impl Connection {
     fn collect(&mut self, sequence: u32, replies: &mut Replies) -> Result<Completeness, Error> {
         let mut completeness = Completeness::Whole;
         loop {
-            let length = self.socket.receive(&mut self.received)?;
-            for message in Messages::new(&self.received[..length]) {
+            self.socket.receive(&mut self.received)?;
+            for message in self.received.datagrams().flat_map(Messages::new) {
                 let message = message?;
                 if message.sequence != sequence {
                     continue;

@@ -1,7 +1,7 @@
 //! A shorter listing, for people who look at the table: from netlink what the kernel tells of all
 //! services at once, and from `/proc/net/ip_vs` the destinations of all of them.
 //!
-//! Netlink lists destinations service by service, at three system calls each. The file has them
+//! Netlink lists destinations service by service, at two system calls each. The file has them
 //! all, but neither thresholds, tunnels, clients remembered nor counters.
 
 mod file;
@@ -10,7 +10,9 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DestinationKey, Forwarding, ListedService, Service, ServiceKey, Stats};
+use crate::model::{
+    DestinationKey, Forwarding, ListedDestination, ListedService, Service, ServiceKey, Stats,
+};
 
 pub(crate) use file::{Block, read};
 
@@ -47,19 +49,25 @@ impl From<ListedService> for OutlinedService {
         let destinations = listed
             .destinations
             .iter()
-            .map(|listed| OutlinedDestination {
-                key: listed.key,
-                forwarding: listed.destination.forwarding,
-                weight: listed.destination.weight,
-                active: listed.active,
-                inactive: listed.inactive,
-            })
+            .map(OutlinedDestination::from)
             .collect();
         Self {
             key: listed.key,
             service: listed.service,
             stats: listed.stats,
             destinations,
+        }
+    }
+}
+
+impl From<&ListedDestination> for OutlinedDestination {
+    fn from(listed: &ListedDestination) -> Self {
+        Self {
+            key: listed.key,
+            forwarding: listed.destination.forwarding,
+            weight: listed.destination.weight,
+            active: listed.active,
+            inactive: listed.inactive,
         }
     }
 }

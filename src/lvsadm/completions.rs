@@ -153,41 +153,67 @@ fn zsh() -> String {
     let mut out = String::from(
         "#compdef lvsadm\n\
          # Completion for lvsadm in zsh, by `lvsadm --completions zsh`.\n\
-         _arguments -s -S \\\n",
+         local word command=''\n\
+         local -a offered\n\
+         for word in ${words[2,CURRENT-1]}; do\n\
+         \x20   case $word in\n",
     );
-    let all_commands = joined(commands().map(|(_, switch)| switch), " ");
-    for switch in SWITCHES {
-        let excluded = match switch.meaning {
-            Meaning::Command(_) => all_commands.clone(),
-            Meaning::Option(_) => spellings(switch).join(" "),
-        };
-        let help = one_line(switch).replace('[', "\\[").replace(']', "\\]");
-        let action = match switch.offer {
-            Offer::Nothing => String::new(),
-            Offer::Interfaces => "_net_interfaces".to_owned(),
-            Offer::SchedulerFlags => format!("_values -s , flag {}", words(switch).join(" ")),
-            Offer::Words(_) => format!("({})", words(switch).join(" ")),
-        };
-        let argument = match switch.argument {
-            Argument::None => String::new(),
-            Argument::Needed(name) => format!(":{name}:{action}"),
-            Argument::Optional(name) => format!("::{name}:{action}"),
-        };
-        for spelling in spellings(switch) {
-            // `-` takes the argument joined or apart, `=` after two dashes likewise.
-            let joint = match (switch.argument, spelling.starts_with("--")) {
-                (Argument::None, _) => "",
-                (_, true) => "=",
-                (_, false) => "+",
-            };
-            push(
-                &mut out,
-                format_args!("    '({excluded}){spelling}{joint}[{help}]{argument}' \\"),
-            );
-        }
+    for (command, switch) in commands() {
+        let pattern = pattern(switch, "*").join("|");
+        push(
+            &mut out,
+            format_args!("        {pattern}) command={}; break ;;", command.name()),
+        );
     }
-    out.push_str("    '*::'\n");
+    out.push_str("    esac\ndone\ncase $command in\n");
+    for (command, switch) in commands() {
+        push(
+            &mut out,
+            format_args!("    {})\n        offered=(", command.name()),
+        );
+        for switch in std::iter::once(switch).chain(options(command)) {
+            zsh_specifications(&mut out, switch);
+        }
+        out.push_str("        ) ;;\n");
+    }
+    out.push_str("    *)\n        offered=(\n");
+    for (_, switch) in commands() {
+        zsh_specifications(&mut out, switch);
+    }
+    out.push_str("        ) ;;\nesac\n_arguments -s -S $offered '*::'\n");
     out
+}
+
+/// What `_arguments` is told of a switch, for each of its spellings.
+fn zsh_specifications(out: &mut String, switch: &Switch) {
+    let excluded = match switch.meaning {
+        Meaning::Command(_) => joined(commands().map(|(_, switch)| switch), " "),
+        Meaning::Option(_) => spellings(switch).join(" "),
+    };
+    let help = one_line(switch).replace('[', "\\[").replace(']', "\\]");
+    let action = match switch.offer {
+        Offer::Nothing => String::new(),
+        Offer::Interfaces => "_net_interfaces".to_owned(),
+        Offer::SchedulerFlags => format!("_values -s , flag {}", words(switch).join(" ")),
+        Offer::Words(_) => format!("({})", words(switch).join(" ")),
+    };
+    let argument = match switch.argument {
+        Argument::None => String::new(),
+        Argument::Needed(name) => format!(":{name}:{action}"),
+        Argument::Optional(name) => format!("::{name}:{action}"),
+    };
+    for spelling in spellings(switch) {
+        // `-` takes the argument joined or apart, `=` after two dashes likewise.
+        let joint = match (switch.argument, spelling.starts_with("--")) {
+            (Argument::None, _) => "",
+            (_, true) => "=",
+            (_, false) => "+",
+        };
+        push(
+            out,
+            format_args!("            '({excluded}){spelling}{joint}[{help}]{argument}'"),
+        );
+    }
 }
 
 fn fish() -> String {
@@ -195,8 +221,18 @@ fn fish() -> String {
         "# Completion for lvsadm in fish, by `lvsadm --completions fish`.\n\
          # Whether the command on the line, or `none`, is among the arguments.\n\
          function __lvsadm_command\n\
-         \x20   for word in (commandline -opc)[2..-1]\n\
-         \x20       switch $word\n",
+         \x20   set -l words (commandline -opc)[2..-1]\n",
+    );
+    let with_argument = commands().map(|(_, switch)| switch);
+    let with_argument = with_argument.filter(|switch| switch.argument != Argument::None);
+    push(
+        &mut out,
+        format_args!(
+            "    # While its argument is typed, a command can still be offered.\n    \
+             contains -- \"$words[-1]\" {}; and set -e words[-1]\n    \
+             for word in $words\n        switch $word",
+            joined(with_argument, " ")
+        ),
     );
     for (command, switch) in commands() {
         let patterns: Vec<String> = pattern(switch, "*")

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::net::Ipv4Addr;
 
 use ipvs::{
-    Encapsulation, Forwarding, Granularity, Info, ListedDestination, ListedService, Protocol,
-    Service, ServiceKey, Stats,
+    DestinationKey, Encapsulation, Forwarding, Granularity, Info, ListedDestination, ListedService,
+    OutlinedDestination, OutlinedService, Protocol, Service, ServiceKey, Stats,
 };
 
 use super::names::Names;
@@ -27,23 +27,38 @@ pub(super) fn write_table(
     listing: &Listing,
     names: &mut Names<'_>,
 ) -> io::Result<()> {
-    let (major, minor, patch) = info.version;
-    let size = info.connection_table_size.cast_signed();
-    writeln!(
-        out,
-        "IP Virtual Server version {major}.{minor}.{patch} (size={size})"
-    )?;
+    write_version(out, info)?;
     write_title(out, listing.format)?;
     if listing.sorted {
-        for service in order::sort_services(services, |listed| listed.key) {
-            write_entry(out, service, listing, names)?;
-        }
+        order::sort_services(services, |listed| listed.key)
+            .into_iter()
+            .try_for_each(|service| write_entry(out, service, listing, names))
     } else {
-        for service in services {
-            write_entry(out, service, listing, names)?;
-        }
+        services
+            .iter()
+            .try_for_each(|service| write_entry(out, service, listing, names))
     }
-    Ok(())
+}
+
+/// Writes the same in the plain format from what it shows.
+pub(super) fn write_outline(
+    out: &mut impl Write,
+    info: Info,
+    services: &[OutlinedService],
+    listing: &Listing,
+    names: &mut Names<'_>,
+) -> io::Result<()> {
+    write_version(out, info)?;
+    write_title(out, Format::Plain)?;
+    if listing.sorted {
+        order::sort_services(services, |outlined| outlined.key)
+            .into_iter()
+            .try_for_each(|service| write_outlined(out, service, listing, names))
+    } else {
+        services
+            .iter()
+            .try_for_each(|service| write_outlined(out, service, listing, names))
+    }
 }
 
 /// Writes titles and one service.
@@ -55,6 +70,15 @@ pub(super) fn write_service(
 ) -> io::Result<()> {
     write_title(out, listing.format)?;
     write_entry(out, service, listing, names)
+}
+
+fn write_version(out: &mut impl Write, info: Info) -> io::Result<()> {
+    let (major, minor, patch) = info.version;
+    let size = info.connection_table_size.cast_signed();
+    writeln!(
+        out,
+        "IP Virtual Server version {major}.{minor}.{patch} (size={size})"
+    )
 }
 
 fn write_title(out: &mut impl Write, format: Format) -> io::Result<()> {
@@ -94,23 +118,11 @@ fn write_entry(
         Format::Stats => write_counts(out, &name, counters(&listed.stats), listing.exact)?,
         Format::Rates => write_counts(out, &name, rates(&listed.stats), listing.exact)?,
         Format::Plain | Format::Thresholds | Format::PersistentConnections | Format::TunnelInfo => {
-            let service = &listed.service;
-            writeln!(
-                out,
-                "{name} {}{}{}{}",
-                service.scheduler,
-                InParentheses(service),
-                persistence(service),
-                if service.flags.one_packet { " ops" } else { "" },
-            )?;
+            write_scheduling(out, &name, &listed.service)?;
         }
     }
     let mut write = |server: &ListedDestination| {
-        let mut name = names.endpoint(server.key.address, server.key.port, protocol);
-        name.truncate(name.floor_char_boundary(MAX_ENDPOINT));
-        if server.key.address.is_ipv4() {
-            name.truncate(name.floor_char_boundary(SERVER_WIDTH));
-        }
+        let name = server_name(&server.key, protocol, names);
         write_server(out, &name, server, listing)
     };
     if listing.sorted {
@@ -120,6 +132,39 @@ fn write_entry(
     } else {
         listed.destinations.iter().try_for_each(&mut write)
     }
+}
+
+fn write_outlined(
+    out: &mut impl Write,
+    outlined: &OutlinedService,
+    listing: &Listing,
+    names: &mut Names<'_>,
+) -> io::Result<()> {
+    let (name, protocol) = service_name(&outlined.key, names);
+    write_scheduling(out, &name, &outlined.service)?;
+    let mut write = |server: &OutlinedDestination| {
+        let name = server_name(&server.key, protocol, names);
+        write!(out, "  -> {name:<SERVER_WIDTH$}")?;
+        write_plain(out, server)
+    };
+    if listing.sorted {
+        order::sort_destinations(&outlined.destinations, |server| server.key)
+            .into_iter()
+            .try_for_each(write)
+    } else {
+        outlined.destinations.iter().try_for_each(&mut write)
+    }
+}
+
+fn write_scheduling(out: &mut impl Write, name: &str, service: &Service) -> io::Result<()> {
+    writeln!(
+        out,
+        "{name} {}{}{}{}",
+        service.scheduler,
+        InParentheses(service),
+        persistence(service),
+        if service.flags.one_packet { " ops" } else { "" },
+    )
 }
 
 /// A service's name in listings, and the protocol whose names its ports have.
@@ -145,6 +190,18 @@ fn service_name(key: &ServiceKey, names: &mut Names<'_>) -> (String, Option<Prot
     }
 }
 
+/// A server's name in listings.
+fn server_name(key: &DestinationKey, protocol: Option<Protocol>, names: &mut Names<'_>) -> String {
+    let mut name = names.endpoint(key.address, key.port, protocol);
+    let width = if key.address.is_ipv4() {
+        SERVER_WIDTH
+    } else {
+        MAX_ENDPOINT
+    };
+    name.truncate(name.floor_char_boundary(width));
+    name
+}
+
 fn write_server(
     out: &mut impl Write,
     name: &str,
@@ -154,16 +211,11 @@ fn write_server(
     let destination = &server.destination;
     let weight = destination.weight.cast_signed();
     let (active, inactive) = (server.active, server.inactive);
-    let method = match destination.forwarding {
-        Forwarding::Masquerade => "Masq",
-        Forwarding::Local => "Local",
-        Forwarding::Tunnel => "Tunnel",
-        Forwarding::Direct => "Route",
-    };
     write!(out, "  -> {name:<SERVER_WIDTH$}")?;
     match listing.format {
-        Format::Plain => writeln!(out, " {method:<7} {weight:<6} {active:<10} {inactive:<10}"),
+        Format::Plain => write_plain(out, &OutlinedDestination::from(server)),
         Format::TunnelInfo => {
+            let method = method(destination.forwarding);
             let tunnel = tunnel_info(server);
             writeln!(
                 out,
@@ -187,6 +239,27 @@ fn write_server(
             " {weight:<9} {:<11} {active:<10} {inactive:<10}",
             server.persistent
         ),
+    }
+}
+
+/// The rest of a server's line in the plain format.
+fn write_plain(out: &mut impl Write, server: &OutlinedDestination) -> io::Result<()> {
+    writeln!(
+        out,
+        " {:<7} {:<6} {:<10} {:<10}",
+        method(server.forwarding),
+        server.weight.cast_signed(),
+        server.active,
+        server.inactive
+    )
+}
+
+fn method(forwarding: Forwarding) -> &'static str {
+    match forwarding {
+        Forwarding::Masquerade => "Masq",
+        Forwarding::Local => "Local",
+        Forwarding::Tunnel => "Tunnel",
+        Forwarding::Direct => "Route",
     }
 }
 

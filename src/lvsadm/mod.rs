@@ -34,7 +34,7 @@ use ipvs::{Client, Error};
 use kernel::Source;
 use names::{Names, Resolver, System};
 use request::{Format, Listing, Request, What};
-use restore::{Fault, Line, Replacement};
+use restore::{Fault, Replacement, Step};
 pub use wrappers::{restore, save};
 
 /// Wrong usage, no IPVS, or no right to use it.
@@ -178,12 +178,12 @@ where
             }
             Request::Kernel(command) => {
                 let mut kernel = (self.open)()?;
-                let faults = restore::execute(&mut kernel, &[(Some(0), command)])?;
-                match faults.into_iter().next() {
-                    None => Ok(()),
-                    Some(fault) => Err(Failure::Faults(vec![Fault {
+                match kernel.execute(std::slice::from_ref(&command))?.pop() {
+                    None | Some(Ok(())) => Ok(()),
+                    Some(Err(error)) => Err(Failure::Faults(vec![Fault {
                         line: None,
-                        ..fault
+                        text: message::of_refusal(&command, &error),
+                        status: REFUSED,
                     }])),
                 }
             }
@@ -194,6 +194,13 @@ where
         match listing.what {
             What::Table => {
                 let info = kernel.info().map_err(unlisted)?;
+                if listing.format == Format::Plain && !listing.json {
+                    let services = kernel.outline().map_err(unlisted)?;
+                    let mut names = Names::new(self.resolver, listing.numeric);
+                    let out = &mut self.stdout;
+                    listing::write_outline(out, info, &services, listing, &mut names)?;
+                    return Ok(());
+                }
                 let services = kernel.listing().map_err(unlisted)?;
                 self.write_table(info, &services, listing)
             }
@@ -288,14 +295,14 @@ where
     }
 
     fn restore(&mut self, replace: bool) -> Result<(), Failure> {
-        let lines = restore::read(self.program, &mut self.stdin, self.resolver)
+        let steps = restore::read(self.program, &mut self.stdin, self.resolver)
             .map_err(Failure::Input)?
             .map_err(Failure::Faults)?;
         let faults = if replace {
-            let replacement = Replacement::rehearse(lines).map_err(Failure::Faults)?;
+            let replacement = Replacement::rehearse(steps).map_err(Failure::Faults)?;
             replacement.carry_out(&mut (self.open)()?)?
         } else {
-            self.carry_out_lines(lines)?
+            self.carry_out_steps(steps)?
         };
         if faults.is_empty() {
             Ok(())
@@ -304,23 +311,19 @@ where
         }
     }
 
-    /// Sends what is meant for the kernel together, as far as no listing stands in between.
-    fn carry_out_lines(&mut self, lines: Vec<Line>) -> Result<Vec<Fault>, Failure> {
+    /// Carries out everything, whatever is refused.
+    fn carry_out_steps(&mut self, steps: Vec<Step>) -> Result<Vec<Fault>, Failure> {
         let mut kernel = (self.open)()?;
-        let (mut waiting, mut faults) = (Vec::new(), Vec::new());
-        for Line { number, request } in lines {
-            let Request::Kernel(command) = request else {
-                faults.extend(restore::execute(&mut kernel, &waiting)?);
-                waiting.clear();
-                match request {
-                    Request::List(listing) => self.list(&mut kernel, &listing)?,
-                    other => self.carry_out(other)?,
+        let mut faults = Vec::new();
+        for step in steps {
+            match step {
+                Step::Commands(commands) => {
+                    faults.extend(restore::execute(&mut kernel, &commands)?);
                 }
-                continue;
-            };
-            waiting.push((Some(number), command));
+                Step::Other(_, Request::List(listing)) => self.list(&mut kernel, &listing)?,
+                Step::Other(_, other) => self.carry_out(other)?,
+            }
         }
-        faults.extend(restore::execute(&mut kernel, &waiting)?);
         Ok(faults)
     }
 

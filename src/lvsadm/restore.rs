@@ -7,16 +7,31 @@ use std::io::{self, BufRead};
 use ipvs::fake::Fake;
 use ipvs::{Change, Command, DestinationKey, Error, Kernel, ServiceKey, plan};
 
-use super::message;
 use super::names::Resolver;
 use super::request::{Mistake, Request, parse};
+use super::{REFUSED, message};
 
-/// What one line of the input asks for.
+/// What lines of the input ask for.
 #[derive(Debug)]
-pub(super) struct Line {
-    /// Its number, from 1.
-    pub(super) number: usize,
-    pub(super) request: Request,
+pub(super) enum Step {
+    /// Commands to be sent together.
+    Commands(Commands),
+    /// Anything else, with the number of its line, from 1.
+    Other(usize, Request),
+}
+
+/// Commands for the kernel, each with the number of the line that asks for it, if one does.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    lines: Vec<Option<usize>>,
+    commands: Vec<Command>,
+}
+
+impl Commands {
+    fn push(&mut self, line: Option<usize>, command: Command) {
+        self.lines.push(line);
+        self.commands.push(command);
+    }
 }
 
 /// What cannot be carried out, and the status that tells it.
@@ -45,8 +60,8 @@ pub(super) fn read(
     program: &str,
     mut input: impl BufRead,
     resolver: &dyn Resolver,
-) -> io::Result<Result<Vec<Line>, Vec<Fault>>> {
-    let (mut lines, mut faults) = (Vec::new(), Vec::new());
+) -> io::Result<Result<Vec<Step>, Vec<Fault>>> {
+    let (mut steps, mut faults) = (Vec::new(), Vec::new());
     let mut bytes = Vec::new();
     let mut number = 0;
     while input.read_until(b'\n', &mut bytes)? != 0 {
@@ -55,7 +70,7 @@ pub(super) fn read(
         let args = words(&text);
         if !args.is_empty() {
             match read_line(program, &args, resolver) {
-                Ok(request) => lines.push(Line { number, request }),
+                Ok(request) => append(&mut steps, number, request),
                 Err(mistake) => faults.push(Fault {
                     line: Some(number),
                     text: mistake.to_string(),
@@ -66,10 +81,25 @@ pub(super) fn read(
         bytes.clear();
     }
     Ok(if faults.is_empty() {
-        Ok(lines)
+        Ok(steps)
     } else {
         Err(faults)
     })
+}
+
+/// Adds what a line asks for, to the commands before it if it is one too.
+fn append(steps: &mut Vec<Step>, number: usize, request: Request) {
+    let Request::Kernel(command) = request else {
+        steps.push(Step::Other(number, request));
+        return;
+    };
+    if let Some(Step::Commands(commands)) = steps.last_mut() {
+        commands.push(Some(number), command);
+    } else {
+        let mut commands = Commands::default();
+        commands.push(Some(number), command);
+        steps.push(Step::Commands(commands));
+    }
 }
 
 /// The arguments in a line: none where it is empty or a comment.
@@ -94,19 +124,13 @@ fn read_line(program: &str, args: &[String], resolver: &dyn Resolver) -> Result<
     }
 }
 
-/// Sends commands, each with the number of its line, and tells which were refused.
-pub(super) fn execute(
-    kernel: &mut impl Kernel,
-    numbered: &[(Option<usize>, Command)],
-) -> Result<Vec<Fault>, Error> {
-    let commands: Vec<Command> = numbered
-        .iter()
-        .map(|(_, command)| command.clone())
-        .collect();
-    let outcomes = kernel.execute(&commands)?;
+/// Sends commands, and tells which were refused.
+pub(super) fn execute(kernel: &mut impl Kernel, all: &Commands) -> Result<Vec<Fault>, Error> {
+    let outcomes = kernel.execute(&all.commands)?;
+    let asked = all.lines.iter().zip(&all.commands);
     Ok(outcomes
         .into_iter()
-        .zip(numbered)
+        .zip(asked)
         .filter_map(|(outcome, (line, command))| {
             let refusal = message::of_refusal(command, &outcome.err()?);
             Some(Fault {
@@ -115,7 +139,7 @@ pub(super) fn execute(
                     Some(_) => refusal,
                     None => format!("cannot {command}: {refusal}"),
                 },
-                status: 255,
+                status: REFUSED,
             })
         })
         .collect())
@@ -127,19 +151,30 @@ pub(super) struct Replacement {
     /// A kernel that holds the table which the input makes of an empty one.
     rehearsal: Fake,
     /// The line that said the last of a service or server.
-    said_at: BTreeMap<(ServiceKey, Option<DestinationKey>), usize>,
+    said_at: BTreeMap<(ServiceKey, Option<DestinationKey>), Option<usize>>,
     /// Commands that are no change of the table, for afterwards.
-    others: Vec<(Option<usize>, Command)>,
+    others: Commands,
 }
 
 impl Replacement {
     /// Carries the lines out on an empty table. Where any are refused, all that are refused are told.
-    pub(super) fn rehearse(lines: Vec<Line>) -> Result<Self, Vec<Fault>> {
+    pub(super) fn rehearse(steps: Vec<Step>) -> Result<Self, Vec<Fault>> {
         let mut replacement = Self::default();
         let mut faults = Vec::new();
-        for line in lines {
-            if let Err(fault) = replacement.take(line) {
-                faults.push(fault);
+        for step in steps {
+            match step {
+                Step::Commands(Commands { lines, commands }) => {
+                    let refused = lines
+                        .into_iter()
+                        .zip(commands)
+                        .filter_map(|(line, command)| replacement.take(line, command).err());
+                    faults.extend(refused);
+                }
+                Step::Other(number, _) => faults.push(Fault {
+                    line: Some(number),
+                    text: "a listing has no place in a replacement".to_owned(),
+                    status: 2,
+                }),
             }
         }
         if faults.is_empty() {
@@ -149,37 +184,31 @@ impl Replacement {
         }
     }
 
-    fn take(&mut self, Line { number, request }: Line) -> Result<(), Fault> {
-        let fault = |text: String, status| Fault {
-            line: Some(number),
-            text,
-            status,
-        };
-        let Request::Kernel(command) = request else {
-            return Err(fault(
-                "a listing has no place in a replacement".to_owned(),
-                2,
-            ));
-        };
+    fn take(&mut self, line: Option<usize>, command: Command) -> Result<(), Fault> {
         match &command {
             Command::Change(change) => {
-                self.said_at.insert(object(change), number);
+                self.said_at.insert(object(change), line);
             }
             Command::Flush => {}
             Command::Zero(_)
             | Command::SetTimeouts(_)
             | Command::StartDaemon(_)
             | Command::StopDaemon(_) => {
-                self.others.push((Some(number), command));
+                self.others.push(line, command);
                 return Ok(());
             }
         }
         let outcome = self.rehearsal.execute(std::slice::from_ref(&command));
-        match outcome.map(|mut outcomes| outcomes.pop()) {
-            Ok(Some(Err(error))) => Err(fault(message::of_refusal(&command, &error), 255)),
-            Ok(Some(Ok(())) | None) => Ok(()),
-            Err(error) => Err(fault(message::of_error(&error), 255)),
-        }
+        let text = match outcome.map(|mut outcomes| outcomes.pop()) {
+            Ok(Some(Err(error))) => message::of_refusal(&command, &error),
+            Ok(Some(Ok(())) | None) => return Ok(()),
+            Err(error) => message::of_error(&error),
+        };
+        Err(Fault {
+            line,
+            text,
+            status: REFUSED,
+        })
     }
 
     /// Makes the kernel's table equal, and tells what was refused.
@@ -187,15 +216,15 @@ impl Replacement {
         let actual = kernel.listing()?;
         let all: BTreeSet<ServiceKey> = actual.iter().map(|listed| listed.key).collect();
         let changes = plan(&self.rehearsal.table, &actual, &all);
-        let mut numbered: Vec<(Option<usize>, Command)> = changes
-            .into_iter()
-            .map(|change| {
-                let line = self.said_at.get(&object(&change)).copied();
-                (line, Command::Change(change))
-            })
-            .collect();
-        numbered.extend(self.others);
-        execute(kernel, &numbered)
+        let mut all = Commands::default();
+        for change in changes {
+            let line = self.said_at.get(&object(&change)).copied().flatten();
+            all.push(line, Command::Change(change));
+        }
+        for (line, command) in self.others.lines.into_iter().zip(self.others.commands) {
+            all.push(line, command);
+        }
+        execute(kernel, &all)
     }
 }
 

@@ -7,8 +7,9 @@ use super::attr::Writer;
 use super::frame::{self, NLMSG_NOOP, flags};
 
 /// Messages per send. Should each be refused, their error messages (some 1,300 bytes of socket
-/// memory each) still fit the receive buffer.
-pub(super) const CHUNK_MESSAGES: NonZero<usize> = NonZero::new(128).unwrap();
+/// memory each) still fit the receive buffer, even the one of a caller without rights: twice the
+/// usual `net.core.rmem_max` of 212,992 bytes.
+pub(super) const CHUNK_MESSAGES: NonZero<usize> = NonZero::new(256).unwrap();
 
 /// Bytes per message on average, above which a send takes fewer messages; the kernel copies a
 /// send into one piece of memory.

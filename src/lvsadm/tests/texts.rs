@@ -1,8 +1,6 @@
 //! What operators are told of commands and options: all of it follows the one table.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use crate::lvsadm::table::{Argument, Meaning, Rule, SWITCHES, Section, Switch, Topic};
 use crate::lvsadm::{completions, help, request::Shell};
@@ -85,55 +83,6 @@ fn letters_and_names_are_unambiguous() {
             assert!(seen.insert(letter.to_string()), "{letter}");
         }
     }
-}
-
-/// What bash offers after the words of a line, the last of which is being typed.
-fn offered(line: &str) -> BTreeSet<String> {
-    let script = format!(
-        "{}\nCOMP_WORDS=({line})\nCOMP_CWORD=$((${{#COMP_WORDS[@]}}-1))\n_lvsadm\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"\n",
-        completions::script(Shell::Bash)
-    );
-    let mut bash = Command::new("bash")
-        .arg("-s")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    bash.stdin
-        .take()
-        .unwrap()
-        .write_all(script.as_bytes())
-        .unwrap();
-    let output = bash.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn set(words: &str) -> BTreeSet<String> {
-    words.split_ascii_whitespace().map(str::to_owned).collect()
-}
-
-#[test]
-fn bash_offers_what_may_follow() {
-    assert_eq!(offered("lvsadm --add"), set("--add-service --add-server"));
-    assert_eq!(offered("lvsadm -A -s w"), set("wrr wlc"));
-    assert_eq!(offered("lvsadm -A --n"), set("--netmask"));
-    assert_eq!(
-        offered("lvsadm -Ln --s"),
-        set("--stats --sort --sctp-service --syncid")
-    );
-    assert_eq!(offered("lvsadm -a --tun-type g"), set("gue gre"));
-    assert_eq!(offered("lvsadm --start-daemon ''"), set("master backup"));
-    assert_eq!(
-        offered("lvsadm --start-daemon master --mcast-i"),
-        set("--mcast-interface")
-    );
-    assert_eq!(offered("lvsadm -A -b sh-p"), set("sh-port"));
-    assert!(offered("lvsadm --stop-daemon master --mcast").is_empty());
 }
 
 #[test]

@@ -69,6 +69,16 @@ const NEEDS: &[Need] = &[
         why: "what is on the wire",
     },
     Need {
+        package: "zsh",
+        proof: "/usr/bin/zsh",
+        why: "tries its completions of lvsadm",
+    },
+    Need {
+        package: "fish",
+        proof: "/usr/bin/fish",
+        why: "tries its completions of lvsadm",
+    },
+    Need {
         package: "mandoc",
         proof: "/usr/bin/mandoc",
         why: "checks the manual pages",

@@ -11,7 +11,7 @@ use ipvs::{
     Client, Destination, DestinationKey, Entry, Forwarding, Kernel, Protocol, Service, ServiceKey,
     Table, plan,
 };
-use lab::{Host, Lab, director, guest};
+use lab::{Lab, director, guest};
 
 use super::{median, say, text};
 
@@ -28,18 +28,17 @@ const WORK: [(&str, &[&str]); 5] = [
 ];
 
 pub(super) fn run(lab: &Lab, runs: usize) -> Result<(), String> {
-    let hosts = [lab.host("theirs"), lab.host("ours")];
     for (services, each) in SHAPES {
         let table = table(services, each);
         say(&format!(
             "{services} services x {each} destinations, median of {runs} runs in turn"
         ));
         say("");
-        tools(&hosts, &table, runs)?;
+        tools(lab, &table, runs)?;
         say("");
-        let per_send = floor::table(&hosts[1], &table, runs)?;
+        let floor = floor::table(lab, &table, runs)?;
         say("");
-        library(&hosts[1], &table, runs, per_send)?;
+        library(lab, &table, runs, floor)?;
         say("");
     }
     Ok(())
@@ -97,18 +96,34 @@ fn lines(table: &Table) -> String {
     text
 }
 
+/// Does something in a network namespace of its own.
+///
+/// The kernel keeps removed destinations for two minutes and looks through them whenever one is
+/// added (`ip_vs_trash_get_dest`), so what was measured before would be measured again.
+fn afresh<T: Send>(
+    lab: &Lab,
+    action: impl FnOnce() -> Result<T, String> + Send,
+) -> Result<T, String> {
+    let host = lab.host("fresh");
+    host.inside(|| {
+        let outcome = action();
+        clear()?;
+        outcome
+    })
+}
+
 /// Both tools, the same work in turn.
-fn tools(hosts: &[Host; 2], table: &Table, runs: usize) -> Result<(), String> {
+fn tools(lab: &Lab, table: &Table, runs: usize) -> Result<(), String> {
     let programs = ["/usr/sbin/ipvsadm".to_owned(), director::program("lvsadm")];
     fs::write("/run/table", lines(table)).map_err(|e| format!("cannot write the table: {e}"))?;
     let mut readings: [[Vec<Duration>; 2]; WORK.len()] = Default::default();
     for _ in 0..runs {
-        for (host, (program, tool)) in hosts.iter().zip(programs.iter().zip(0..)) {
-            host.inside(|| -> Result<(), String> {
+        for (program, tool) in programs.iter().zip(0..) {
+            afresh(lab, || {
                 for ((_, args), readings) in WORK.iter().zip(&mut readings) {
                     readings[tool].extend(timed(program, args)?);
                 }
-                clear()
+                Ok(())
             })?;
         }
     }
@@ -127,9 +142,9 @@ fn tools(hosts: &[Host; 2], table: &Table, runs: usize) -> Result<(), String> {
             text(ours)
         ));
     }
-    let peak = hosts[1].inside(|| peak_of_restore(&programs[1]))?;
+    let peak = afresh(lab, || peak_of_restore(&programs[1]))?;
     say(&format!("peak memory of lvsadm -R: {peak} KiB"));
-    hosts[1].inside(clear)
+    Ok(())
 }
 
 /// One run of a program; nothing where it does not know the command.
@@ -177,14 +192,14 @@ fn clear() -> Result<(), String> {
 }
 
 /// What programs that use the crate wait for.
-fn library(host: &Host, table: &Table, runs: usize, floor: Option<Duration>) -> Result<(), String> {
+fn library(lab: &Lab, table: &Table, runs: usize, floor: Option<Duration>) -> Result<(), String> {
     let mut full = Vec::new();
     let mut read = Vec::new();
     let mut outline = Vec::new();
     let mut weight = Vec::new();
     let nobody = BTreeSet::new();
-    host.inside(|| -> Result<(), ipvs::Error> {
-        for _ in 0..runs {
+    for _ in 0..runs {
+        let mut measure = || -> Result<(), ipvs::Error> {
             let mut kernel = Client::open()?;
             let start = Instant::now();
             let changes = plan(table, &[], &nobody);
@@ -212,11 +227,10 @@ fn library(host: &Host, table: &Table, runs: usize, floor: Option<Duration>) -> 
             let changes = plan(&other, &kernel.listing()?, &nobody);
             kernel.apply(&changes)?;
             weight.push((start.elapsed(), changes.len()));
-            kernel.command(ipvs::Command::Flush)?;
-        }
-        Ok(())
-    })
-    .map_err(|e| e.to_string())?;
+            Ok(())
+        };
+        afresh(lab, || measure().map_err(|e| e.to_string()))?;
+    }
     let full = median(full);
     let sent = weight.iter().map(|(_, sent)| *sent).max().unwrap_or(0);
     let weight = median(weight.into_iter().map(|(taken, _)| taken).collect());

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use ipvs::netlink::{Attributes, Batch, Connection, Error, Family, Writer};
 use ipvs::{Destination, DestinationKey, ServiceKey, Table};
-use lab::Host;
+use lab::Lab;
 
-use super::{clear, median, say, text};
+use super::{afresh, median, say, text};
 
 /// Messages in a send.
 const SIZES: [usize; 4] = [1, 16, 64, 512];
@@ -24,7 +24,7 @@ const SERVICE: u16 = 1;
 const DEST: u16 = 2;
 
 /// Adds the table with each size of send; returns the shortest of the medians.
-pub(super) fn table(host: &Host, table: &Table, runs: usize) -> Result<Option<Duration>, String> {
+pub(super) fn table(lab: &Lab, table: &Table, runs: usize) -> Result<Option<Duration>, String> {
     let messages = table
         .values()
         .map(|entry| 1 + entry.destinations.len())
@@ -36,11 +36,7 @@ pub(super) fn table(host: &Host, table: &Table, runs: usize) -> Result<Option<Du
     for size in SIZES {
         let mut readings = Vec::new();
         for _ in 0..runs {
-            let reading = host
-                .inside(|| add(table, size))
-                .map_err(|e| e.to_string())?;
-            readings.push(reading);
-            host.inside(clear)?;
+            readings.push(afresh(lab, || add(table, size).map_err(|e| e.to_string()))?);
         }
         let median = median(readings);
         let each = median.map_or(0.0, |all| all.as_secs_f64() * 1e6 / messages as f64);
