@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use caribe::control::Server;
-use caribe::director::Snapshot;
 use caribe::director::snapshot::{Counters, DirectorStatus, Liveness, Timing};
+use caribe::director::{Operator, Snapshot};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 
@@ -61,7 +61,10 @@ impl Daemon {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            runtime.block_on(server.serve(snapshots, shutdown)).unwrap();
+            let (operator, _orders) = Operator::channel();
+            runtime
+                .block_on(server.serve(snapshots, operator, shutdown))
+                .unwrap();
         });
         Self {
             folder,

@@ -57,6 +57,19 @@ pub enum Command {
     ///
     /// The latest 1,000 are kept, until the daemon ends. Times are in UTC.
     Events(EventsArgs),
+    /// Give a group that is active here to another director
+    ///
+    /// Only to one that is fit and ready; no packet is lost. The group stays there: no automatic
+    /// failback undoes it.
+    Handover(HandoverArgs),
+    /// Give everything to other directors and take nothing, for as long as it is not undone
+    ///
+    /// A group that no other director could take stays here until one can.
+    Standby(StandbyArgs),
+    /// Run a recording of `caribe run --record` again, and show what is decided differently
+    ///
+    /// Ends with status 1 if anything is.
+    Replay(ReplayArgs),
     /// Make the secret that the directors of a cluster share
     Key(KeyArgs),
     /// Remove the addresses of a daemon that dies; started by it
@@ -73,6 +86,9 @@ pub struct RunArgs {
     /// Which `[[director]]` this host is, if not the one of its host name
     #[arg(short, long, value_name = "NAME")]
     pub node: Option<String>,
+    /// Add what decides about owners, and what is decided, to a file for `caribe replay`
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
     /// How and how much to log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -255,6 +271,54 @@ pub enum Since {
     Age(Duration),
     /// Those after another.
     Event(Position),
+}
+
+/// `caribe handover`
+#[derive(Args, Clone, Debug)]
+pub struct HandoverArgs {
+    /// The group
+    #[arg(value_name = "GROUP")]
+    pub group: String,
+    /// The director that shall have it, if not the best one that is ready
+    #[arg(short, long, value_name = "NAME")]
+    pub to: Option<String>,
+    /// Wait so many seconds at most until the other director is ready
+    #[arg(short, long, value_name = "SECONDS", value_parser = interval)]
+    pub wait: Option<Duration>,
+    /// Print the daemon's answer as it is: one JSON object on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon is meant.
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+}
+
+/// `caribe standby`
+#[derive(Args, Clone, Debug)]
+pub struct StandbyArgs {
+    /// Only this group, not all of them
+    #[arg(value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Take groups again, as before
+    #[arg(short, long)]
+    pub undo: bool,
+    /// Stand by after a restart of the daemon, too
+    #[arg(short, long, conflicts_with = "undo")]
+    pub persist: bool,
+    /// Print the daemon's answer as it is: one JSON object on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which daemon is meant.
+    #[command(flatten)]
+    pub daemon: DaemonArgs,
+}
+
+/// `caribe replay`
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// The recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// `caribe key`

@@ -67,6 +67,11 @@ pub(super) fn harmless(text: &str) -> String {
         .collect()
 }
 
+/// The same for each line of a text.
+pub(super) fn harmless_lines(text: &str) -> String {
+    text.lines().map(|line| harmless(line) + "\n").collect()
+}
+
 fn is_harmless(c: char) -> bool {
     // Controls, and what turns the direction of writing (Unicode, UAX #9, 2).
     let turns = matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -6,10 +6,12 @@ mod events;
 mod exit;
 mod format;
 mod guard;
+mod handover;
 mod key;
 pub mod logging;
 pub mod output;
 mod release;
+mod replay;
 mod run;
 mod status;
 mod table;
@@ -44,6 +46,9 @@ pub fn main() -> Exit {
         Command::Guard(args) => guard::guard(&args),
         Command::Events(args) => events::events(&args),
         Command::Tune(args) => tune::tune(&args),
+        Command::Handover(args) => handover::handover(&args),
+        Command::Standby(args) => handover::standby(&args),
+        Command::Replay(args) => replay::replay(&args),
         Command::Key(args) => match args.command {
             args::KeyCommand::Generate(args) => key::generate(&args),
         },

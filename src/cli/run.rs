@@ -47,7 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Err(error) => return failed(&error, Exit::Failed),
     };
     let guard = guarded(args, &loaded);
-    let director = match Director::start(runtime.handle(), &loaded) {
+    let director = match Director::start(runtime.handle(), &loaded, args.record.as_deref()) {
         Ok(director) => match guard {
             Some(guard) => director.guarded_by(guard),
             None => director,
@@ -88,10 +88,12 @@ fn serve(
         let mut hangup = signal(SignalKind::hangup())?;
         let (shut, shutdown) = oneshot::channel::<()>();
         let server = server.with_history(director.history());
-        let api = tokio::spawn(server.serve(director.snapshots(), async {
-            // Told or forgotten, it is over.
-            let _ = shutdown.await;
-        }));
+        let api = tokio::spawn(
+            server.serve(director.snapshots(), director.operator(), async {
+                // Told or forgotten, it is over.
+                let _ = shutdown.await;
+            }),
+        );
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             node = loaded.node,

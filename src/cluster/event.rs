@@ -1,5 +1,6 @@
 //! What goes into the machine and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -47,6 +48,25 @@ pub enum Input {
         /// The group.
         group: String,
     },
+    /// An operator wants a group that is held here to be handed over.
+    Handover {
+        /// Comes back with the [`Output::Answer`].
+        id: u64,
+        /// The group.
+        group: String,
+        /// The director that shall have it; the best candidate if it is not said.
+        to: Option<String>,
+    },
+    /// An operator wants this director to leave groups to the others and to take none; or, when
+    /// `on` is false, no longer wants that.
+    Standby {
+        /// Comes back with the [`Output::Answer`].
+        id: u64,
+        /// The group; all of them if it is not said.
+        group: Option<String>,
+        /// Whether it shall be so.
+        on: bool,
+    },
     /// The configuration was reloaded. Name and cluster stay; anything else may change.
     Settings(Box<Settings>),
     /// The daemon shall stop: leave every group, then say [`Output::Stopped`].
@@ -69,6 +89,17 @@ pub enum Output {
         /// What made it so.
         why: Taken,
     },
+    /// Answer no more for the group's VIPs and announce them no more, but go on to forward what
+    /// comes for them. [`Output::Deactivate`] follows, or [`Output::Activate`] if nobody wanted
+    /// the group.
+    Quiet {
+        /// The group.
+        group: String,
+        /// Who is to take it.
+        to: String,
+        /// What made it so.
+        why: Left,
+    },
     /// Remove the group's VIPs; then tell [`Input::Released`].
     Deactivate {
         /// The group.
@@ -84,8 +115,99 @@ pub enum Output {
     },
     /// Something that an operator wants to know.
     Event(Event),
+    /// What became of what an operator asked for.
+    Answer {
+        /// Of the [`Input::Handover`] or [`Input::Standby`].
+        id: u64,
+        /// What became of it.
+        answer: Answer,
+    },
     /// All groups have been left and the peers know, or had time to. Nothing follows.
     Stopped,
+}
+
+/// What became of what an operator asked for.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Answer {
+    /// The group has been claimed by another director.
+    HandedOver {
+        /// The group.
+        group: String,
+        /// That director.
+        to: String,
+    },
+    /// The director stands by, or no longer does.
+    Standby {
+        /// Groups that are being given away, and to whom.
+        given: BTreeMap<String, String>,
+        /// Groups that are kept until a peer could take them, and why no peer can.
+        kept: BTreeMap<String, Refusal>,
+    },
+    /// It was not done.
+    Refused(Refusal),
+}
+
+/// Why something that an operator asked for was not done.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Refusal {
+    /// There is no such group.
+    NoGroup,
+    /// Another director is active in the group, or nobody is.
+    NotActive {
+        /// The other.
+        owner: Option<String>,
+    },
+    /// The director that shall have it is this one.
+    Itself,
+    /// There is no such director.
+    NoDirector,
+    /// No peer could take it now, and why each could not.
+    Unsuited(BTreeMap<String, Unsuited>),
+    /// The group is being left already.
+    Leaving,
+    /// The director that it was offered to did not claim it in time.
+    Unclaimed {
+        /// That director.
+        by: String,
+    },
+    /// All groups stand by by one order, which cannot be undone for one of them.
+    AllStandBy,
+    /// The daemon stops.
+    Stopping,
+}
+
+/// Why a peer could not take a group over at once.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unsuited {
+    /// It is not heard.
+    Dead,
+    /// It stops.
+    Stopping,
+    /// It does not hear us.
+    Deaf,
+    /// Its configuration does not have the group.
+    NoGroup,
+    /// It is unfit, or stands by.
+    Unfit,
+    /// Its probes have not all run, or its table is not programmed.
+    NotReady,
+}
+
+impl Refusal {
+    /// Whether the same may be done a moment later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unsuited(_) | Self::Leaving | Self::Unclaimed { .. } => true,
+            Self::NoGroup
+            | Self::NotActive { .. }
+            | Self::Itself
+            | Self::NoDirector
+            | Self::AllStandBy
+            | Self::Stopping => false,
+        }
+    }
 }
 
 /// Why a group was taken.
@@ -108,12 +230,12 @@ pub enum Taken {
         /// The director.
         by: String,
     },
-    /// The active director left the group to this one.
+    /// The active director gives the group to this one.
     Offered {
         /// The director.
         by: String,
     },
-    /// This director had left the group, and nobody took it.
+    /// This director gave the group away, and it was not claimed.
     Unclaimed,
 }
 
@@ -124,6 +246,16 @@ pub enum Left {
     Stop,
     /// This director is unfit, and another is fit and ready.
     Unfit {
+        /// The other.
+        to: String,
+    },
+    /// An operator wants this director to stand by, and another is fit and ready.
+    Standby {
+        /// The other.
+        to: String,
+    },
+    /// An operator wants another to have it.
+    Command {
         /// The other.
         to: String,
     },
@@ -274,6 +406,8 @@ impl fmt::Display for Left {
         match self {
             Self::Stop => write!(f, "stopping"),
             Self::Unfit { to } => write!(f, "unfit, {to} is fit"),
+            Self::Standby { to } => write!(f, "told to stand by, {to} is fit"),
+            Self::Command { to } => write!(f, "handed over to {to} by command"),
             Self::Failback { to } => write!(f, "failback to {to}"),
             Self::CutOff => write!(f, "cut off: no peer and no target is reached"),
             Self::Conflict { rival } => write!(f, "{rival} is active and ranks higher"),
@@ -281,6 +415,50 @@ impl fmt::Display for Left {
             Self::Paused { lasted } => write!(f, "was not run for {lasted:?}"),
             Self::Removed => write!(f, "removed from the configuration"),
         }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoGroup => write!(f, "there is no such group"),
+            Self::NotActive { owner: Some(owner) } => {
+                write!(
+                    f,
+                    "{owner} has it; only the director that has a group can give it"
+                )
+            }
+            Self::NotActive { owner: None } => write!(f, "nobody has it"),
+            Self::Itself => write!(f, "this director has it already"),
+            Self::NoDirector => write!(f, "there is no such director"),
+            Self::Unsuited(peers) if peers.is_empty() => write!(f, "there is no other director"),
+            Self::Unsuited(peers) => {
+                let told: Vec<String> = peers
+                    .iter()
+                    .map(|(name, why)| format!("{name} {why}"))
+                    .collect();
+                f.write_str(&told.join(", "))
+            }
+            Self::Leaving => write!(f, "it is being left already"),
+            Self::Unclaimed { by } => write!(f, "{by} did not claim it in time; it stays here"),
+            Self::AllStandBy => {
+                write!(f, "all groups stand by together: undo it for all of them")
+            }
+            Self::Stopping => write!(f, "the daemon is stopping"),
+        }
+    }
+}
+
+impl fmt::Display for Unsuited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dead => "is not heard",
+            Self::Stopping => "is stopping",
+            Self::Deaf => "does not hear this director",
+            Self::NoGroup => "does not have the group in its configuration",
+            Self::Unfit => "is unfit, or stands by",
+            Self::NotReady => "is not ready",
+        })
     }
 }
 

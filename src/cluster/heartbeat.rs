@@ -53,7 +53,7 @@ pub struct Claim {
     pub standing: Standing,
     /// Whom the sender itself hears being active in the group, if not itself.
     pub owner: Option<String>,
-    /// To whom the sender has just left the group.
+    /// To whom the sender, which is releasing the group, gives it: it shall take it at once.
     pub offer: Option<String>,
 }
 
@@ -65,7 +65,9 @@ pub enum Role {
     Standby,
     /// Holds the VIPs.
     Active,
-    /// Is taking the VIPs off; another may have the group once it says `Standby`.
+    /// Leaves. With an offer: still forwards, but does not answer for the VIPs any more, and whom
+    /// it offers the group to shall take it. Without: takes the VIPs off, or is about to, and
+    /// another may have the group once it says `Standby`.
     Releasing,
 }
 
@@ -100,6 +102,8 @@ pub struct Standing {
     pub preferred: bool,
     /// Its configured priority.
     pub priority: u16,
+    /// An operator has handed the group over from it: no failback to it.
+    pub declines: bool,
 }
 
 /// Orders candidates; the greatest is the best. The name makes it total.

@@ -5,6 +5,7 @@ mod judging;
 mod speaking;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use super::event::{Event, Input, Left, Output};
 use super::heartbeat::Role;
 use super::liveness::{Deadlines, Peer, SentLog};
-use super::ownership::Group;
+use super::ownership::{Group, Leaving};
 use super::packet::Dropped;
 use super::rules::{Rule, Rules};
 use super::settings::Settings;
@@ -54,6 +55,10 @@ pub struct Machine {
     /// Somebody wants to know that it is heard.
     answer: bool,
     judge_at: Option<Time>,
+    /// All groups shall be left to others, those of a later configuration too.
+    pub(super) standby: bool,
+    /// Handovers that an operator waits for, by group.
+    asked: BTreeMap<String, u64>,
     outputs: VecDeque<Output>,
 }
 
@@ -143,6 +148,8 @@ impl Machine {
             changed: false,
             answer: false,
             judge_at: None,
+            standby: false,
+            asked: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -191,6 +198,14 @@ impl Machine {
             Input::Released { group } => {
                 self.end_doubt();
                 self.released(&group);
+            }
+            Input::Handover { id, group, to } => {
+                self.end_doubt();
+                self.hand_over(id, &group, to);
+            }
+            Input::Standby { id, group, on } => {
+                self.end_doubt();
+                self.stand_by(id, group.as_deref(), on);
             }
             Input::Settings(settings) => {
                 self.end_doubt();
@@ -279,8 +294,9 @@ impl Machine {
         };
         match group.role {
             Role::Standby | Role::Active => {}
+            Role::Releasing if group.leaving != Some(Leaving::Removing) => {}
             Role::Releasing => {
-                group.released(self.settings.timing.deadtime, self.now);
+                group.released(self.now);
                 self.changed = true;
             }
         }
@@ -311,8 +327,9 @@ impl Machine {
             match self.groups.get_mut(name) {
                 Some(group) => group.settings = settings.clone(),
                 None => {
-                    self.groups
-                        .insert(name.clone(), Group::new(settings.clone(), self.now));
+                    let mut group = Group::new(settings.clone(), self.now);
+                    group.standby = self.standby;
+                    self.groups.insert(name.clone(), group);
                 }
             }
         }
@@ -324,10 +341,12 @@ impl Machine {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        group.leave(&why, offer, self.settings.timing.deadtime, self.now);
-        self.outputs.push_back(Output::Deactivate {
-            group: name.to_owned(),
-            why,
+        let deadtime = self.settings.timing.deadtime;
+        group.leave(&why, offer.clone(), deadtime, self.now);
+        let group = name.to_owned();
+        self.outputs.push_back(match offer {
+            Some(to) => Output::Quiet { group, to, why },
+            None => Output::Deactivate { group, why },
         });
         self.changed = true;
     }
@@ -343,6 +362,7 @@ impl Machine {
             self.hold = None;
         }
         let after_send = self.judge();
+        self.answer_handovers();
         let stopped = self.go_on_stopping();
         self.speak();
         self.outputs.extend(after_send);

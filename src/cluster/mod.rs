@@ -32,7 +32,7 @@
 //! - Standby, and no living peer is active or still releasing: it takes the group if it is the best
 //!   candidate alive: fit, then ready, then how fit, then preferred, then priority, then name, which
 //!   everybody says of itself. A better candidate that does not take the group is passed over after
-//!   deadtime, two of them after twice that. Whoever was offered the group is the best for deadtime.
+//!   deadtime, two of them after twice that.
 //! - It does not take what a living peer hears a third director hold, if that one is only silent to
 //!   us, or if the peer has heard a newer claim of it.
 //! - It does not take when it is unfit, unless it knows of every peer that it is unfit or not
@@ -48,8 +48,15 @@
 //!   Whoever stays claims a newer epoch and announces its addresses, when it has won and again
 //!   when the other has left.
 //! - Active, and a fit and ready peer that hears us is better: unfit, we hand over at once; with
-//!   automatic failback after its delay, if more than a name or readiness is between us. Handing
-//!   over is: remove the addresses, then say so and to whom. Two are never active in it.
+//!   automatic failback after its delay, if more than a name or readiness is between us. The same
+//!   when an operator says so, or wants us to stand by, or when the daemon stops.
+//! - Handing over is make before break. We are *releasing* with an offer: the VIPs are quiet, which
+//!   is that they forward what comes but are not answered for. Whom we offer the group to takes it
+//!   the moment it hears that, and nobody else does. A second after we have heard its claim, we
+//!   remove the VIPs. If it does not claim the group within deadtime, or is gone, we take it back,
+//!   and offer that peer nothing for a minute unless told to. Two never answer for a VIP in it, and
+//!   at every moment one forwards.
+//! - Who stands by takes nothing, and gives what it has to the first peer that is fit and ready.
 //! - Not run for longer than deadtime: another may have taken over. Every group is left before
 //!   anything is said, unless every peer is heard at once (sent within two keepalives), holds
 //!   nothing, and knows of no other owner. Then nothing is taken until those that were alive have
@@ -83,6 +90,7 @@ mod liveness;
 mod machine;
 mod ownership;
 mod packet;
+mod recording;
 mod rhythm;
 mod rules;
 mod settings;
@@ -91,13 +99,14 @@ mod sim;
 mod status;
 
 pub use auth::{KeyId, Keys, TAG_LEN};
-pub use event::{DeathCause, Event, Input, Left, Output, Taken};
+pub use event::{Answer, DeathCause, Event, Input, Left, Output, Refusal, Taken, Unsuited};
 pub use heartbeat::{Claim, Echo, Fitness, Heartbeat, Rank, Role, Standing};
 pub use histogram::Histogram;
 pub use machine::Machine;
 pub use packet::{
     Codec, Dropped, Limit, MAX_DATAGRAM, MAX_DIRECTORS, MAX_GROUPS, MAX_NAME, datagram_len,
 };
+pub use recording::{Counted, Difference, Line, Replay, Start, Step};
 pub use rhythm::Rhythm;
 pub use settings::{GroupSettings, PeerSettings, Settings};
 pub use status::{Counters, GroupStatus, Liveness, PathStatus, PeerStatus, Status};

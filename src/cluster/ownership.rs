@@ -6,16 +6,20 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::event::{DeathCause, Left, Taken};
+use super::event::{DeathCause, Left, Taken, Unsuited};
 use super::heartbeat::{Claim, Fitness, Rank, Role, Standing};
 use super::rules::{Rule, Rules};
 use super::settings::GroupSettings;
 use crate::clock::Time;
 use crate::config::model::Failback;
 
-/// After a handover that nobody took there is no failback for so long, or else the group would be
-/// without an owner again and again.
+/// A peer that did not take what it was offered is offered nothing for so long, unless an operator
+/// says so, or else the group would be without an answer to ARP again and again.
 const OFFER_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long VIPs forward after their new owner has claimed them: until what neighbours remember of
+/// them has been replaced by its announcements, the later ones of the first second included.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// What a director knows of one group.
 #[derive(Debug)]
@@ -43,16 +47,34 @@ pub(super) struct Group {
     pub(super) rivals: BTreeSet<String>,
     /// Those of them that we have outbid.
     beaten: BTreeSet<String>,
-    /// To whom we have left the group, and until when we stay away for it.
-    pub(super) offered: Option<(String, Time)>,
+    /// How far we are with leaving it; while the role is releasing.
+    pub(super) leaving: Option<Leaving>,
+    /// Why we have left it last.
+    pub(super) left: Left,
+    /// An operator wants us to leave it, and to take it not.
+    pub(super) standby: bool,
+    /// An operator has handed it over: we do not want it back.
+    pub(super) declined: bool,
     /// That nobody takes the group because of our being unfit has been told.
     pub(super) unfit_told: bool,
     /// Since when nobody is active.
     free: Option<Time>,
     /// Who deserves the group more than we, and since when.
     better: Option<(String, Time)>,
-    /// No failback before.
-    failback_after: Time,
+    /// Who did not take it when offered, and until when it is offered nothing.
+    shunned: Option<(String, Time)>,
+}
+
+/// How far a director is with leaving a group.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Leaving {
+    /// The VIPs are quiet, and forward what still comes, until the peer has claimed the group; they
+    /// are taken back if it does not in time.
+    Offered { to: String, until: Time },
+    /// The peer has claimed the group. The VIPs forward until then.
+    Lingering { to: String, until: Time },
+    /// The VIPs are being removed.
+    Removing,
 }
 
 /// A peer, as far as one group is concerned.
@@ -92,8 +114,12 @@ pub(super) enum Verdict {
     Unfit,
     /// Become active.
     Take(Taken),
-    /// Become standby, and leave the group to somebody if there is one.
-    Leave(Left, Option<String>),
+    /// Become standby: remove the VIPs, then say so.
+    Leave(Left),
+    /// Give the group to a peer, and then become standby.
+    Offer(Left, String),
+    /// Remove the VIPs, which are quiet.
+    Remove,
 }
 
 impl<'a> View<'a> {
@@ -129,11 +155,14 @@ impl Group {
             last_owner: None,
             rivals: BTreeSet::new(),
             beaten: BTreeSet::new(),
-            offered: None,
+            leaving: None,
+            left: Left::Stop,
+            standby: false,
+            declined: false,
             unfit_told: false,
             free: None,
             better: None,
-            failback_after: Time::ZERO,
+            shunned: None,
         }
     }
 
@@ -145,10 +174,28 @@ impl Group {
     pub(super) fn standing(&self, priority: u16) -> Standing {
         let preferred = self.settings.preferred;
         Standing {
-            fitness: self.fitness,
+            fitness: self.fitness(),
             ready: self.ready,
             preferred,
             priority,
+            declines: self.declined,
+        }
+    }
+
+    /// How well we can serve it, and shall.
+    pub(super) fn fitness(&self) -> Fitness {
+        if self.standby {
+            Fitness::UNFIT
+        } else {
+            self.fitness
+        }
+    }
+
+    /// To whom we offer the group.
+    pub(super) fn offer(&self) -> Option<&str> {
+        match &self.leaving {
+            Some(Leaving::Offered { to, .. }) => Some(to),
+            Some(Leaving::Lingering { .. } | Leaving::Removing) | None => None,
         }
     }
 
@@ -161,7 +208,7 @@ impl Group {
     ) -> (Verdict, Option<Time>) {
         self.look_for_owner(me, peers);
         match self.role {
-            Role::Releasing => (Verdict::Keep, None),
+            Role::Releasing => self.judge_releasing(me, peers, now),
             Role::Active => self.judge_active(me, peers, now),
             Role::Standby => self.judge_standby(me, peers, now),
         }
@@ -180,9 +227,6 @@ impl Group {
         };
         if self.owner.is_some() {
             self.last_owner.clone_from(&self.owner);
-            if self.role == Role::Standby {
-                self.offered = None;
-            }
         }
     }
 
@@ -193,13 +237,17 @@ impl Group {
         now: Time,
     ) -> (Verdict, Option<Time>) {
         if self.removed {
-            return (Verdict::Leave(Left::Removed, None), None);
+            return (Verdict::Leave(Left::Removed), None);
         }
         if me.stopping {
-            return (Verdict::Leave(Left::Stop, None), None);
+            let verdict = match best_candidate(peers, me.rules) {
+                Some((to, _)) => Verdict::Offer(Left::Stop, to.to_owned()),
+                None => Verdict::Leave(Left::Stop),
+            };
+            return (verdict, None);
         }
         if me.cut_off && !self.fitness.is_fit() && nobody_is_heard(peers) {
-            return (Verdict::Leave(Left::CutOff, None), None);
+            return (Verdict::Leave(Left::CutOff), None);
         }
         let mine = self.standing(me.priority).rank(me.name);
         let mut wake = None;
@@ -211,11 +259,11 @@ impl Group {
             if peer.hears_us {
                 let outranked = claim.standing.rank(peer.name) > mine;
                 if outranked && me.rules.keep(Rule::ConflictIsResolved) {
-                    return (Verdict::Leave(Left::Conflict { rival }, None), None);
+                    return (Verdict::Leave(Left::Conflict { rival }), None);
                 }
             } else if me.rules.keep(Rule::DeafRivalWins) {
                 if peer.deaf_at <= now {
-                    return (Verdict::Leave(Left::Deaf { rival }, None), None);
+                    return (Verdict::Leave(Left::Deaf { rival }), None);
                 }
                 wake = earlier(wake, Some(peer.deaf_at));
             }
@@ -232,38 +280,106 @@ impl Group {
         now: Time,
     ) -> (Verdict, Option<Time>) {
         let mine = self.standing(me.priority);
-        let best = peers
+        self.shunned.take_if(|(_, until)| *until <= now);
+        let others: Vec<View<'_>> = peers
             .iter()
-            .filter(|peer| peer.hears_us)
-            .filter_map(|peer| Some((peer.name, peer.candidacy()?.standing)))
-            .filter(|(_, standing)| standing.fitness.is_fit())
-            .filter(|(_, standing)| standing.ready || !me.rules.keep(Rule::HandoverNeedsReady))
-            .max_by_key(|(name, standing)| standing.rank(name));
+            .filter(|peer| {
+                self.shunned
+                    .as_ref()
+                    .is_none_or(|(name, _)| name != peer.name)
+            })
+            .copied()
+            .collect();
+        let retry = self.shunned.as_ref().map(|(_, until)| *until);
+        let best = best_candidate(&others, me.rules);
         let Some((name, standing)) = best.filter(|(_, other)| other.deserves_over(mine)) else {
             self.better = None;
-            return (Verdict::Keep, None);
+            return (Verdict::Keep, retry);
         };
         let to = name.to_owned();
         if !mine.fitness.is_fit() {
-            let offer = Some(to.clone());
-            return (Verdict::Leave(Left::Unfit { to }, offer), None);
+            let why = if self.standby {
+                Left::Standby { to: to.clone() }
+            } else {
+                Left::Unfit { to: to.clone() }
+            };
+            return (Verdict::Offer(why, to), None);
         }
         debug_assert!(standing.fitness.is_fit());
+        // Who still forwards for what it gave to us is in no hurry to have it back.
+        let at_rest = others.iter().any(|peer| {
+            peer.name == name && peer.claim.is_some_and(|claim| claim.role == Role::Standby)
+        });
+        if standing.declines || !at_rest {
+            self.better = None;
+            return (Verdict::Keep, retry);
+        }
         let Failback::Auto { delay } = self.settings.failback else {
             self.better = None;
-            return (Verdict::Keep, None);
+            return (Verdict::Keep, retry);
         };
         let since = match &self.better {
             Some((better, since)) if *better == to => *since,
             Some(_) | None => now,
         };
         self.better = Some((to.clone(), since));
-        let at = (since + delay).max(self.failback_after);
+        let at = since + delay;
         if now < at {
-            return (Verdict::Keep, Some(at));
+            return (Verdict::Keep, earlier(retry, Some(at)));
         }
-        let offer = Some(to.clone());
-        (Verdict::Leave(Left::Failback { to }, offer), None)
+        (Verdict::Offer(Left::Failback { to: to.clone() }, to), None)
+    }
+
+    /// How the leaving goes on.
+    fn judge_releasing(
+        &mut self,
+        me: Me<'_>,
+        peers: &[View<'_>],
+        now: Time,
+    ) -> (Verdict, Option<Time>) {
+        let active = |name: Option<&str>| {
+            peers.iter().find(|peer| {
+                name.is_none_or(|name| peer.name == name)
+                    && peer
+                        .living_claim()
+                        .is_some_and(|claim| claim.role == Role::Active && claim.epoch > self.epoch)
+            })
+        };
+        match &self.leaving {
+            None | Some(Leaving::Removing) => (Verdict::Keep, None),
+            Some(Leaving::Offered { to, until }) => {
+                let (to, until) = (to.clone(), *until);
+                if !me.rules.keep(Rule::ClaimIsAwaited) {
+                    return (Verdict::Remove, None);
+                }
+                if let Some(owner) = active(None) {
+                    let to = owner.name.to_owned();
+                    let until = now + LINGER;
+                    self.leaving = Some(Leaving::Lingering { to, until });
+                    return (Verdict::Keep, Some(until));
+                }
+                let there = peers
+                    .iter()
+                    .any(|peer| peer.name == to && peer.candidacy().is_some());
+                if there && now < until || !me.rules.keep(Rule::UnclaimedIsTakenBack) {
+                    return (Verdict::Keep, Some(until).filter(|until| now < *until));
+                }
+                self.shunned = Some((to, now + OFFER_PAUSE));
+                let verdict = if me.stopping || self.removed {
+                    Verdict::Remove
+                } else {
+                    Verdict::Take(Taken::Unclaimed)
+                };
+                (verdict, None)
+            }
+            Some(Leaving::Lingering { to, until }) => {
+                if active(Some(to)).is_some() && now < *until {
+                    (Verdict::Keep, Some(*until))
+                } else {
+                    (Verdict::Remove, None)
+                }
+            }
+        }
     }
 
     fn judge_standby(
@@ -272,7 +388,7 @@ impl Group {
         peers: &[View<'_>],
         now: Time,
     ) -> (Verdict, Option<Time>) {
-        if self.removed || me.stopping || (me.waiting && !self.settled) {
+        if self.removed || self.standby || me.stopping || (me.waiting && !self.settled) {
             self.free = None;
             return (Verdict::Keep, None);
         }
@@ -289,13 +405,6 @@ impl Group {
             return (Verdict::Keep, Some(me.start_ends));
         }
         let free = *self.free.get_or_insert(now);
-        if self
-            .offered
-            .as_ref()
-            .is_some_and(|(_, until)| *until <= now)
-        {
-            self.offered = None;
-        }
         if !self.may_take(me, peers) {
             let verdict = if self.unfit_told {
                 Verdict::Keep
@@ -313,11 +422,8 @@ impl Group {
             return (Verdict::Take(Taken::Offered { by: by.to_owned() }), None);
         }
         let mine = self.standing(me.priority).rank(me.name);
-        let better = u32::try_from(self.better_candidates(peers, mine, offer)).unwrap_or(u32::MAX);
-        let mut at = free + me.deadtime.saturating_mul(better);
-        if let Some((_, until)) = &self.offered {
-            at = at.max(*until);
-        }
+        let better = u32::try_from(better_candidates(peers, mine)).unwrap_or(u32::MAX);
+        let at = free + me.deadtime.saturating_mul(better);
         if now < at {
             return (Verdict::Keep, Some(at));
         }
@@ -339,14 +445,21 @@ impl Group {
         peer.living_claim().is_some_and(|claim| match claim.role {
             Role::Standby => false,
             Role::Active => true,
-            Role::Releasing => me.rules.keep(Rule::ReleaseIsAwaited),
+            Role::Releasing => {
+                let ours = claim.offer.as_deref() == Some(me.name) && claim.epoch >= self.seen;
+                let broken = match claim.offer {
+                    Some(_) => !me.rules.keep(Rule::OfferIsExclusive),
+                    None => !me.rules.keep(Rule::ReleaseIsAwaited),
+                };
+                !ours && !broken
+            }
         })
     }
 
     /// The unfit takes a group only if it knows of every other director that it is unfit too, or
     /// does not run. Of a silent one it cannot know: it may be itself that is cut off.
     fn may_take(&self, me: Me<'_>, peers: &[View<'_>]) -> bool {
-        if self.fitness.is_fit() || !me.rules.keep(Rule::UnfitStaysAway) {
+        if self.fitness().is_fit() || !me.rules.keep(Rule::UnfitStaysAway) {
             return true;
         }
         peers.iter().all(|peer| match peer.candidacy() {
@@ -355,31 +468,13 @@ impl Group {
         })
     }
 
-    /// Who left the group last, and to whom; unless the one it was left to is not there.
+    /// Who gives the group away, and to whom.
     fn standing_offer<'a>(&self, peers: &[View<'a>]) -> Option<(&'a str, &'a str)> {
         peers
             .iter()
             .filter_map(|peer| Some((peer.name, peer.living_claim()?)))
-            .filter(|(_, claim)| claim.role == Role::Standby && claim.epoch >= self.seen)
+            .filter(|(_, claim)| claim.role == Role::Releasing && claim.epoch >= self.seen)
             .find_map(|(name, claim)| Some((name, claim.offer.as_deref()?)))
-    }
-
-    fn better_candidates(
-        &self,
-        peers: &[View<'_>],
-        mine: Rank<'_>,
-        offer: Option<(&str, &str)>,
-    ) -> usize {
-        peers
-            .iter()
-            .filter_map(|peer| Some((peer.name, peer.candidacy()?)))
-            .filter(|(name, claim)| {
-                let invited = offer.is_some_and(|(_, to)| to == *name);
-                // Who has just left it does not come back before those who were to take it.
-                let left = claim.offer.is_some();
-                invited || (!left && claim.standing.rank(name) > mine)
-            })
-            .count()
     }
 
     fn reason(&self, me: Me<'_>, peers: &[View<'_>]) -> Taken {
@@ -403,12 +498,10 @@ impl Group {
         self.since = now;
         self.why = why.to_string();
         self.settled = true;
-        self.offered = None;
+        self.leaving = None;
+        self.declined = false;
         self.free = None;
         self.better = None;
-        if *why == Taken::Unclaimed {
-            self.failback_after = now + OFFER_PAUSE;
-        }
         self.outbid(rules);
     }
 
@@ -453,7 +546,7 @@ impl Group {
         beaten
     }
 
-    /// Starts to leave.
+    /// Starts to leave: at once, or once whom it is offered to has claimed it.
     pub(super) fn leave(
         &mut self,
         why: &Left,
@@ -464,20 +557,25 @@ impl Group {
         self.role = Role::Releasing;
         self.since = now;
         self.why = why.to_string();
+        self.left = why.clone();
         self.better = None;
         self.rivals.clear();
         self.beaten.clear();
-        self.offered = offer.map(|to| (to, now + deadtime));
+        self.leaving = Some(match offer {
+            Some(to) => Leaving::Offered {
+                to,
+                until: now + deadtime,
+            },
+            None => Leaving::Removing,
+        });
     }
 
-    /// Has left. Whoever was offered the group has its time from here.
-    pub(super) fn released(&mut self, deadtime: Duration, now: Time) {
+    /// Has left.
+    pub(super) fn released(&mut self, now: Time) {
         self.role = Role::Standby;
+        self.leaving = None;
         self.since = now;
         self.free = None;
-        if let Some((_, until)) = &mut self.offered {
-            *until = now + deadtime;
-        }
     }
 }
 
@@ -485,6 +583,44 @@ impl Group {
 fn nobody_is_heard(peers: &[View<'_>]) -> bool {
     let silent = |peer: &View<'_>| peer.death == Some(DeathCause::Silence);
     peers.iter().all(|peer| !peer.alive) && peers.iter().any(silent)
+}
+
+/// The best of the peers that could take a group over at once.
+pub(super) fn best_candidate<'a>(peers: &[View<'a>], rules: Rules) -> Option<(&'a str, Standing)> {
+    peers
+        .iter()
+        .filter(|peer| unsuited(peer, rules).is_none())
+        .filter_map(|peer| Some((peer.name, peer.claim?.standing)))
+        .max_by_key(|(name, standing)| standing.rank(name))
+}
+
+/// Why a peer could not take a group over at once; `None` if it could.
+pub(super) fn unsuited(peer: &View<'_>, rules: Rules) -> Option<Unsuited> {
+    if !peer.alive {
+        return Some(Unsuited::Dead);
+    }
+    if peer.stopping {
+        return Some(Unsuited::Stopping);
+    }
+    if !peer.hears_us {
+        return Some(Unsuited::Deaf);
+    }
+    let Some(claim) = peer.claim else {
+        return Some(Unsuited::NoGroup);
+    };
+    if !claim.standing.fitness.is_fit() {
+        return Some(Unsuited::Unfit);
+    }
+    (!claim.standing.ready && rules.keep(Rule::HandoverNeedsReady)).then_some(Unsuited::NotReady)
+}
+
+/// How many come before us.
+fn better_candidates(peers: &[View<'_>], mine: Rank<'_>) -> usize {
+    peers
+        .iter()
+        .filter_map(|peer| Some((peer.name, peer.candidacy()?)))
+        .filter(|(name, claim)| claim.standing.rank(name) > mine)
+        .count()
 }
 
 /// Whether a peer says that a third director is active which does not tell us so itself: because

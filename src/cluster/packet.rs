@@ -19,7 +19,7 @@
 //! The id of a peer or a group is the first eight bytes of the SHA-256 of its name; what the
 //! receiver does not know by its id it ignores, so that directors with unequal files still
 //! understand each other. Group flags: 3 role (0 standby, 1 active, 2 releasing), 4 ready,
-//! 8 preferred. Owner and offer count in the list of peers: 255 nobody, 254 somebody who
+//! 8 preferred, 16 declines. Owner and offer count in the list of peers: 255 nobody, 254 somebody who
 //! is not in it.
 
 #[cfg(test)]
@@ -235,7 +235,8 @@ impl Codec {
                     Role::Active => 1,
                     Role::Releasing => 2,
                 } | u8::from(claim.standing.ready) << 2
-                    | u8::from(claim.standing.preferred) << 3,
+                    | u8::from(claim.standing.preferred) << 3
+                    | u8::from(claim.standing.declines) << 4,
             );
             out.push(index(claim.owner.as_ref()));
             out.push(index(claim.offer.as_ref()));
@@ -331,9 +332,10 @@ impl Codec {
                 ready,
                 preferred,
                 priority,
+                declines: flags & 16 != 0,
             };
             let (owner, offer) = (director(owner)?, director(offer)?);
-            if flags > 15 {
+            if flags > 31 {
                 return None;
             }
             if let Some(name) = name {

@@ -22,6 +22,12 @@ pub(super) enum Rule {
     PauseLeaves,
     /// Nobody takes a group from one that is still removing its VIPs.
     ReleaseIsAwaited,
+    /// Only who was offered a group takes it from one that still forwards for it.
+    OfferIsExclusive,
+    /// In a handover the VIPs go only once the new owner has claimed them.
+    ClaimIsAwaited,
+    /// What nobody claims is taken back.
+    UnclaimedIsTakenBack,
     /// A group is handed over only to who is ready.
     HandoverNeedsReady,
     /// Who is unfit does not take over from the silent.

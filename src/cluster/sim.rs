@@ -58,6 +58,38 @@ pub(super) struct Plan {
     pub(super) trace: bool,
 }
 
+/// A configuration.
+#[derive(Clone)]
+struct File {
+    failback: Failback,
+    preferred: Vec<Option<usize>>,
+    /// All priorities are equal.
+    tie: bool,
+    digest: Digest,
+}
+
+impl File {
+    fn draw(rng: &mut Rng, count: usize) -> Self {
+        let failback = if rng.bool() {
+            Failback::Auto {
+                delay: Duration::from_millis(rng.u64(0..400)),
+            }
+        } else {
+            Failback::Manual
+        };
+        let preferred = GROUPS
+            .iter()
+            .map(|_| rng.bool().then(|| rng.usize(0..count)))
+            .collect();
+        Self {
+            failback,
+            preferred,
+            tie: rng.bool(),
+            digest: Digest(rng.u64(..).to_be_bytes()),
+        }
+    }
+}
+
 struct World {
     plan: Plan,
     rng: Rng,
@@ -88,8 +120,16 @@ struct Host {
     paused: bool,
     inbox: Vec<Datagram>,
     lateness: Duration,
-    /// Where its VIPs are.
+    /// Its clock is so far ahead of the world's: since boot, and hosts boot when they like.
+    ahead: Duration,
+    /// Groups whose VIPs it has, or is about to have.
     holds: BTreeSet<String>,
+    /// Those that it only forwards for.
+    quiet: BTreeSet<String>,
+    /// Those whose VIPs are all there.
+    serves: BTreeSet<String>,
+    /// Groups that an operator wants it to leave to others.
+    standby: BTreeSet<String>,
     local: BTreeMap<String, Local>,
 }
 
@@ -159,20 +199,22 @@ impl World {
         let mut rng = Rng::with_seed(plan.seed);
         let count = [2, 2, 2, 2, 2, 3, 3, 3, 4, 5][rng.usize(0..10)];
         let paths = 1 + rng.usize(0..4) / 3;
-        let failback = if rng.bool() {
-            Failback::Auto {
-                delay: Duration::from_millis(rng.u64(0..400)),
-            }
-        } else {
-            Failback::Manual
-        };
-        let preferred: Vec<Option<usize>> = GROUPS
-            .iter()
-            .map(|_| rng.bool().then(|| rng.usize(0..count)))
-            .collect();
-        let tie = rng.bool();
+        let file = File::draw(&mut rng, count);
+        // Now and then each director has a file of its own.
+        let unequal = rng.u8(0..4) == 0;
         let hosts = (0..count)
             .map(|i| {
+                let file = if unequal {
+                    File::draw(&mut rng, count)
+                } else {
+                    file.clone()
+                };
+                let File {
+                    failback,
+                    preferred,
+                    tie,
+                    digest,
+                } = file;
                 let priority = |i: usize| {
                     if tie {
                         100
@@ -206,7 +248,7 @@ impl World {
                     timing: timing(),
                     peers: peers.collect(),
                     groups: groups.collect(),
-                    digest: Digest::default(),
+                    digest,
                 };
                 let codec = Codec::new(&settings, Keys::new("secret", [])).expect("small");
                 Host {
@@ -224,7 +266,11 @@ impl World {
                     } else {
                         MAX_LATENESS
                     }),
+                    ahead: Duration::from_millis(rng.u64(0..1_000_000)),
                     holds: BTreeSet::new(),
+                    quiet: BTreeSet::new(),
+                    serves: BTreeSet::new(),
+                    standby: BTreeSet::new(),
                     local: BTreeMap::new(),
                 }
             })
@@ -263,6 +309,7 @@ impl World {
                 .filter(|(_, host)| !host.paused)
                 .filter_map(|(i, host)| {
                     let at = host.run.as_ref()?.poll_timeout()?;
+                    let at = at.saturating_sub(host.ahead);
                     Some((
                         if at > self.now {
                             at + host.lateness
@@ -322,9 +369,18 @@ impl World {
                     self.at(self.now + KEEPALIVE, action);
                     return Ok(());
                 }
+                match &input {
+                    Input::Released { group } => {
+                        let host = &mut self.hosts[host];
+                        host.holds.remove(group);
+                        host.serves.remove(group);
+                        host.quiet.remove(group)
+                    }
+                    Input::Raised { group } => self.hosts[host].serves.insert(group.clone()),
+                    _ => false,
+                };
                 if let Input::Released { group } = &input {
-                    self.hosts[host].holds.remove(group);
-                    self.note_released(host, group.clone());
+                    self.check_released(host, group)?;
                 }
                 self.tell(host, input)
             }
@@ -347,12 +403,11 @@ impl World {
         }
         host.generation += 1;
         host.started = now;
-        host.holds.clear();
         host.inbox.clear();
         host.run = Some(Machine::with_rules(
             host.settings.clone(),
             session,
-            now,
+            now + host.ahead,
             rules,
         ));
         let locals: Vec<_> = host.local.iter().map(|(g, l)| (g.clone(), *l)).collect();
@@ -376,9 +431,13 @@ impl World {
         let host = &mut self.hosts[i];
         if host.run.take().is_some() {
             host.ended = now;
+            self.checks.disorder = now;
         }
         host.paused = false;
         host.holds.clear();
+        host.quiet.clear();
+        host.serves.clear();
+        host.standby.clear();
         host.inbox.clear();
     }
 
@@ -421,7 +480,7 @@ impl World {
     }
 
     fn tell(&mut self, i: usize, input: Input) -> Result<(), String> {
-        let now = self.now;
+        let now = self.host_now(i);
         let Some(machine) = &mut self.hosts[i].run else {
             return Ok(());
         };
@@ -430,6 +489,11 @@ impl World {
             self.do_output(i, output)?;
         }
         Ok(())
+    }
+
+    /// What the clock of a host shows.
+    fn host_now(&self, i: usize) -> Time {
+        self.now + self.hosts[i].ahead
     }
 
     fn do_output(&mut self, i: usize, output: Output) -> Result<(), String> {
@@ -451,6 +515,7 @@ impl World {
                 self.report.moves.push((self.now, i, group.clone(), true));
                 self.check_taken(i, &group, epoch, &why)?;
                 self.hosts[i].holds.insert(group.clone());
+                self.hosts[i].quiet.remove(&group);
                 let input = Input::Raised { group };
                 let at = self.now + Duration::from_micros(self.fate(&[i]).u64(0..2000));
                 self.at(
@@ -462,9 +527,20 @@ impl World {
                     },
                 );
             }
-            Output::Deactivate { group, why } => {
+            Output::Quiet { group, why, to } => {
                 self.report.moves.push((self.now, i, group.clone(), false));
                 self.check_left(i, &group, &why)?;
+                if !self.hosts[i].holds.contains(&group) {
+                    return Err(format!("{} gives {group}, which it has not", NAMES[i]));
+                }
+                self.note_offered(i, &group, &to);
+                self.hosts[i].quiet.insert(group);
+            }
+            Output::Deactivate { group, why } => {
+                if !self.hosts[i].quiet.contains(&group) {
+                    self.report.moves.push((self.now, i, group.clone(), false));
+                    self.check_left(i, &group, &why)?;
+                }
                 let micros = u64::try_from(MAX_RELEASE.as_micros()).unwrap_or(0);
                 let at = self.now + Duration::from_micros(self.fate(&[i]).u64(1000..micros));
                 let input = Input::Released { group };
@@ -483,6 +559,7 @@ impl World {
                 }
             }
             Output::Event(_) => {}
+            Output::Answer { id, answer } => self.check_answer(i, id, &answer)?,
             Output::Stopped => {
                 if !self.hosts[i].holds.is_empty() {
                     return Err(format!("{} stopped with VIPs", NAMES[i]));

@@ -97,6 +97,10 @@ pub struct GroupStatus {
     pub fitness: Fitness,
     /// Whether its probes have all run and its table is programmed here.
     pub ready: bool,
+    /// Whether an operator wants this director to stand by.
+    pub standby: bool,
+    /// To whom it is being handed over.
+    pub handing_to: Option<String>,
     /// How long the role has been held.
     pub since: Duration,
     /// Why this role, in a few words.
@@ -166,11 +170,17 @@ impl Machine {
             role: group.role,
             owner: group.owner.clone(),
             epoch: group.seen,
-            fitness: group.fitness,
+            fitness: group.fitness(),
+            standby: group.standby,
+            handing_to: group.offer().map(str::to_owned),
             ready: group.ready,
             since: since(group.since),
             reason: match (group.role, &group.owner) {
+                (Role::Active, _) if group.standby => {
+                    "told to stand by, but no peer is fit and ready".to_owned()
+                }
                 (Role::Active | Role::Releasing, _) => group.why.clone(),
+                (Role::Standby, _) if group.standby => "told to stand by".to_owned(),
                 (Role::Standby, Some(owner)) => format!("{owner} is active"),
                 (Role::Standby, None) if !group.fitness.is_fit() => "unfit".to_owned(),
                 (Role::Standby, None) if self.hold.is_some() && !group.settled => {

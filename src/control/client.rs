@@ -4,20 +4,22 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HOST;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use super::{Error, STATUS};
-use crate::director::Snapshot;
+use crate::director::{Done, Snapshot};
 
 mod events;
 
 /// From connecting to the answer's last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for an order, which may take what the daemon gives a client at most.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(15);
 /// 10,000 servers take about 3 MB.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
@@ -70,28 +72,55 @@ impl Client {
     /// [`Error::BrokenOff`], [`Error::BadAnswer`] for what is not HTTP, [`Error::Refused`] for any
     /// other status than 2xx.
     pub fn get(&self, path: &str) -> Result<Bytes, Error> {
+        self.ask(Method::GET, path, Bytes::new(), self.timeout)
+    }
+
+    /// Orders something, and returns the answer's text and what it says. Blocks, for 15 s at most.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::get`].
+    pub fn order(&self, path: &str, body: &serde_json::Value) -> Result<(String, Done), Error> {
+        let body = Bytes::from(body.to_string());
+        let answer = self.ask(Method::POST, path, body, self.timeout.max(ORDER_TIMEOUT))?;
+        let done = serde_json::from_slice(&answer).map_err(|err| self.bad_answer(&err))?;
+        Ok((String::from_utf8_lossy(&answer).into_owned(), done))
+    }
+
+    fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Bytes, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(Error::system("prepare to ask", &self.socket))?;
         runtime.block_on(async {
-            tokio::time::timeout(self.timeout, self.fetch(path))
+            tokio::time::timeout(limit, self.fetch(method, path, body))
                 .await
                 .unwrap_or_else(|_| {
                     Err(Error::Timeout {
                         socket: self.socket.clone(),
-                        after: self.timeout,
+                        after: limit,
                     })
                 })
         })
     }
 
-    async fn fetch(&self, path: &str) -> Result<Bytes, Error> {
-        let response = self.send(path).await?;
+    async fn fetch(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, Error> {
+        let response = self.send(method, path, body).await?;
         self.take(response).await
     }
 
-    async fn send(&self, path: &str) -> Result<Response<Incoming>, Error> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Error> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|err| self.unconnected(err))?;
@@ -99,9 +128,11 @@ impl Client {
             .await
             .map_err(|err| self.failed(&err))?;
         tokio::spawn(connection);
-        let request = Request::get(path)
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, "caribe")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|err| self.bad_answer(&err))?;
         let answered = sender.send_request(request).await;
         answered.map_err(|err| self.failed(&err))
@@ -117,9 +148,11 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
+        let (message, may_pass) = error_of(&body);
         Err(Error::Refused {
             status: status.as_u16(),
-            message: error_of(&body),
+            message,
+            may_pass,
         })
     }
 
@@ -162,13 +195,15 @@ impl Client {
     }
 }
 
-fn error_of(body: &[u8]) -> String {
+fn error_of(body: &[u8]) -> (String, bool) {
     #[derive(serde::Deserialize)]
     struct Body {
         error: String,
+        #[serde(default)]
+        may_pass: bool,
     }
     match serde_json::from_slice::<Body>(body) {
-        Ok(body) => body.error,
-        Err(_) => "it gave no reason".to_owned(),
+        Ok(body) => (body.error, body.may_pass),
+        Err(_) => ("it gave no reason".to_owned(), false),
     }
 }

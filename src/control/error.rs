@@ -92,6 +92,8 @@ pub enum Error {
         status: u16,
         /// The `error` of the answer.
         message: String,
+        /// The `may_pass` of the answer: the same may be done a moment later.
+        may_pass: bool,
     },
 }
 

@@ -8,11 +8,13 @@
 pub mod client;
 mod error;
 mod events;
+mod orders;
 mod router;
 mod server;
 
 pub use client::Client;
 pub use error::Error;
+pub use orders::handover_of;
 pub use server::{Hold, Server, guard_lock_path, lock_path};
 
 /// Where the API listens unless the configuration says otherwise.
@@ -23,6 +25,8 @@ pub const STATUS: &str = "/v1/status";
 /// The path of what has happened and happens, as server-sent events; see
 /// [`History`](crate::director::History).
 pub const EVENTS: &str = "/v1/events";
+/// The path of the order to stand by.
+pub const STANDBY: &str = "/v1/standby";
 /// The path that answers 200 while the director runs.
 pub const HEALTH: &str = "/healthz";
 /// The path that answers 200 when every group has an owner and this director could take it.

@@ -17,11 +17,11 @@ const RESOURCES: [&str; 4] = [STATUS, EVENTS, HEALTH, READINESS];
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
-    /// Whether the method was wrong, and `Allow` must tell the right ones (RFC 9110, 15.5.6).
-    pub(super) method_refused: bool,
+    /// If the method was wrong, the right ones for `Allow` (RFC 9110, 15.5.6).
+    pub(super) allow: Option<&'static str>,
 }
 
-/// The methods of every resource.
+/// The methods of every resource that is not ordered.
 pub(super) const ALLOWED: &str = "GET, HEAD";
 
 /// Which events a client wants.
@@ -101,7 +101,7 @@ pub(super) fn accept<'a>(
         let error = format!("{path} cannot be asked with {method}, only with {ALLOWED}");
         let refused = reply(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": error }));
         return Err(Reply {
-            method_refused: true,
+            allow: Some(ALLOWED),
             ..refused
         });
     }
@@ -136,6 +136,7 @@ fn waits_for(group: &GroupStatus) -> Option<String> {
     (!group.ready).then(|| format!("group {name} is not ready on this director"))
 }
 
+/// A status with a value as JSON.
 pub(super) fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
     match serde_json::to_vec(body) {
         Ok(mut body) => {
@@ -143,7 +144,7 @@ pub(super) fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
             Reply {
                 status,
                 body,
-                method_refused: false,
+                allow: None,
             }
         }
         Err(err) => {
@@ -151,7 +152,7 @@ pub(super) fn reply(status: StatusCode, body: &impl Serialize) -> Reply {
             Reply {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 body: b"{\"error\":\"the answer cannot be written as JSON\"}\n".to_vec(),
-                method_refused: false,
+                allow: None,
             }
         }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
@@ -23,14 +24,16 @@ use tokio::time::timeout;
 
 use super::events::{Answer, Follower, Followers};
 use super::router::{self, Reply};
-use super::{EVENTS, Error};
-use crate::director::{History, Snapshot};
+use super::{EVENTS, Error, orders};
+use crate::director::{History, Operator, Snapshot};
 
 /// Root and the socket's group. The socket will carry commands too, so it fails closed: whoever
 /// shall use it joins the group (`chgrp` and setgid on the directory make it last).
 const SOCKET_MODE: u32 = 0o660;
 const DIRECTORY_MODE: u32 = 0o755;
 const BACKLOG: i32 = 128;
+/// The longest body of an order.
+const MOST_ORDERED: usize = 16 * 1024;
 
 /// What a client may take before it is cut off.
 #[derive(Clone, Copy, Debug)]
@@ -128,8 +131,8 @@ impl Server {
         ))
     }
 
-    /// Answers requests from the latest of `snapshots` until `shutdown` resolves, then removes the
-    /// socket and lets answers under way end.
+    /// Answers requests from the latest of `snapshots`, and hands orders to `operator`, until
+    /// `shutdown` resolves; then removes the socket and lets answers under way end.
     ///
     /// # Errors
     ///
@@ -137,6 +140,7 @@ impl Server {
     pub async fn serve(
         self,
         snapshots: watch::Receiver<Arc<Snapshot>>,
+        operator: Operator,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         self.listen()?;
@@ -146,7 +150,11 @@ impl Server {
             limits,
             history,
         } = self;
-        let followers = Followers::new(history, limits.followers);
+        let api = Api {
+            snapshots,
+            operator,
+            followers: Followers::new(history, limits.followers),
+        };
         let listener = UnixListener::from_std(StdUnixListener::from(socket))
             .map_err(Error::system("watch the control socket", &file.path))?;
         let mut connections = JoinSet::new();
@@ -159,8 +167,7 @@ impl Server {
             };
             match accepted {
                 Ok((stream, _)) => {
-                    let (snapshots, followers) = (snapshots.clone(), followers.clone());
-                    connections.spawn(serve_connection(stream, snapshots, followers, limits));
+                    connections.spawn(serve_connection(stream, api.clone(), limits));
                 }
                 Err(err) => {
                     tracing::warn!(error = %err, "cannot accept a connection on the control socket");
@@ -234,16 +241,23 @@ impl Hold {
     }
 }
 
-async fn serve_connection(
-    stream: UnixStream,
+/// What requests are answered from.
+#[derive(Clone)]
+struct Api {
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    operator: Operator,
     followers: Followers,
-    limits: Limits,
-) {
+}
+
+async fn serve_connection(stream: UnixStream, api: Api, limits: Limits) {
     let (begin, mut begun) = mpsc::channel(1);
-    let service = service_fn(|request: Request<Incoming>| {
-        let response = respond(&request, &snapshots, &followers, &begin);
-        std::future::ready(Ok::<_, Infallible>(response))
+    let service = service_fn(|request: Request<Incoming>| async {
+        let response = if orders::takes(request.uri().path()) {
+            into_response(obey(request, &api.operator, limits).await)
+        } else {
+            respond(&request, &api, &begin)
+        };
+        Ok::<_, Infallible>(response)
     });
     // One request a connection: its limit in time is then a limit of the connection, and a client
     // that comes back every two seconds pays next to nothing on a Unix socket.
@@ -275,20 +289,37 @@ async fn serve_connection(
     }
 }
 
+async fn obey(request: Request<Incoming>, operator: &Operator, limits: Limits) -> Reply {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    let Ok(body) = Limited::new(body, MOST_ORDERED).collect().await else {
+        return orders::unreadable();
+    };
+    let order = match orders::read(&head.method, path, &body.to_bytes()) {
+        Ok(order) => order,
+        Err(reply) => return reply,
+    };
+    // What is left of the time for an answer must do to send one.
+    let limit = limits.answer_within.mul_f64(0.9);
+    match timeout(limit, operator.order(order)).await {
+        Ok(outcome) => orders::answer(outcome),
+        Err(_) => orders::late(),
+    }
+}
+
 fn respond(
     request: &Request<Incoming>,
-    snapshots: &watch::Receiver<Arc<Snapshot>>,
-    followers: &Followers,
+    api: &Api,
     begin: &mpsc::Sender<Follower>,
 ) -> Response<Answer> {
-    let snapshot = Arc::clone(&snapshots.borrow());
-    let published = snapshots.has_changed().is_ok();
+    let snapshot = Arc::clone(&api.snapshots.borrow());
+    let published = api.snapshots.has_changed().is_ok();
     let (method, path) = (request.method(), request.uri().path());
     let has_body = !request.body().is_end_stream();
     let snapshot = published.then_some(&*snapshot);
     let reply = if path == EVENTS {
         let begun = router::accept(method, path, has_body, snapshot)
-            .and_then(|_| followers.follow(request, begin));
+            .and_then(|_| api.followers.follow(request, begin));
         match begun {
             Ok(events) => return events,
             Err(refusal) => refusal,
@@ -309,8 +340,8 @@ fn into_response(reply: Reply) -> Response<Answer> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if reply.method_refused {
-        headers.insert(ALLOW, HeaderValue::from_static(router::ALLOWED));
+    if let Some(allow) = reply.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
     response
 }

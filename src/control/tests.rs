@@ -10,12 +10,13 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::server::Limits;
 use super::*;
+use crate::cluster::Refusal;
 use crate::director::snapshot::{Counters, GroupStatus, Role, Timing};
-use crate::director::{History, Snapshot};
+use crate::director::{Done, History, Operator, Order, Refused, Request, Snapshot};
 
 mod events;
 
@@ -36,6 +37,8 @@ fn snapshot() -> Snapshot {
             fit: true,
             fitness: 1000,
             amiss: Vec::new(),
+            standby: false,
+            handing_to: None,
             ready: false,
             since: Duration::ZERO,
             reason: String::new(),
@@ -54,6 +57,7 @@ struct Daemon {
     snapshots: Option<watch::Sender<Arc<Snapshot>>>,
     history: watch::Sender<Arc<History>>,
     stop: Option<oneshot::Sender<()>>,
+    orders: Option<mpsc::Receiver<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -70,6 +74,7 @@ impl Daemon {
         let server = server.with_history(history.subscribe());
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot()));
         let (stop, stopped) = oneshot::channel();
+        let (operator, orders) = Operator::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -78,13 +83,16 @@ impl Daemon {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            runtime.block_on(server.serve(receiver, shutdown)).unwrap();
+            runtime
+                .block_on(server.serve(receiver, operator, shutdown))
+                .unwrap();
         });
         Self {
             folder,
             snapshots: Some(snapshots),
             history,
             stop: Some(stop),
+            orders: Some(orders),
             thread: Some(thread),
         }
     }
@@ -163,6 +171,7 @@ fn what_does_not_exist_is_told_with_what_does() {
     let Err(Error::Refused {
         status: 404,
         message,
+        ..
     }) = daemon.client().get("/v1/statuss")
     else {
         panic!("a wrong path was answered");
@@ -293,6 +302,7 @@ fn ready_means_that_every_group_has_an_owner_and_could_be_taken() {
         Err(Error::Refused {
             status: 503,
             message,
+            ..
         }) => message,
         other => panic!("{other:?}"),
     };
@@ -484,4 +494,46 @@ fn answer_from(text: &'static str) -> Result<Snapshot, Error> {
     let answer = Client::new(&socket).status();
     other.join().unwrap();
     answer
+}
+
+#[test]
+fn an_order_is_obeyed_and_answered() {
+    let mut daemon = Daemon::start();
+    let mut orders = daemon.orders.take().unwrap();
+    let director = thread::spawn(move || {
+        let given = [("web".to_owned(), "ha2".to_owned())].into();
+        let done = Done {
+            given,
+            kept: [].into(),
+        };
+        let outcomes = [
+            Ok(done),
+            Err(Refused::Machine(Refusal::Leaving)),
+            Err(Refused::Machine(Refusal::NoGroup)),
+        ];
+        for outcome in outcomes {
+            let order = orders.blocking_recv().unwrap();
+            let (group, to) = ("web".to_owned(), Some("ha2".to_owned()));
+            assert_eq!(order.request, Request::Handover { group, to });
+            order.answer.send(outcome).unwrap();
+        }
+        // Whoever waits for a director that is gone is told.
+        drop(orders.blocking_recv());
+    });
+    let client = Client::new(daemon.folder.path().join("caribe.sock"));
+    let order = || client.order(&handover_of("web"), &serde_json::json!({ "to": "ha2" }));
+    let (text, done) = order().unwrap();
+    assert_eq!(text, "{\"given\":{\"web\":\"ha2\"},\"kept\":{}}\n");
+    assert_eq!(done.given["web"], "ha2");
+    let statuses = [(409, true), (404, false), (503, false)];
+    for (expected, again) in statuses {
+        let Err(Error::Refused {
+            status, may_pass, ..
+        }) = order()
+        else {
+            panic!("refused");
+        };
+        assert_eq!((status, may_pass), (expected, again));
+    }
+    director.join().unwrap();
 }

@@ -17,9 +17,11 @@ use super::events::{History, What};
 use super::fitness::Reach;
 use super::guard::{self, Charge, Guard};
 use super::late::LateLog;
+use super::orders::{self, Order};
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
 use super::watchdog::Watchdog;
+use super::wishes::Wishes;
 use super::{Error, Snapshot};
 use crate::clock::{self, Time};
 use crate::cluster;
@@ -64,6 +66,16 @@ pub(super) struct Core {
     late: LateLog,
     /// What the last report of the table's keeper said.
     table: Known,
+    orders: Orders,
+}
+
+/// What operators order.
+#[derive(Debug)]
+pub(super) struct Orders {
+    /// The orders.
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// What of them outlives a restart.
+    pub(super) wishes: Wishes,
 }
 
 /// What has been told of the kernel's table.
@@ -98,9 +110,9 @@ impl Core {
     pub(super) fn start<K: ipvs::Kernel + Send + 'static>(
         runtime: &Handle,
         loaded: &Loaded,
+        orders: Orders,
         found: Found<K>,
-        pulse: Pulse,
-        pulse_reports: mpsc::Receiver<pulse::Report>,
+        (pulse, pulse_reports): (Pulse, mpsc::Receiver<pulse::Report>),
         reach: watch::Receiver<Option<Reach>>,
         started: Time,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), Error> {
@@ -169,6 +181,7 @@ impl Core {
             history: watch::Sender::new(Arc::new(history)),
             late: LateLog::default(),
             table: Known::default(),
+            orders,
         };
         Ok((core, receiver))
     }
@@ -245,6 +258,10 @@ impl Core {
                         tracing::error!("the reachability task has ended");
                         break;
                     }
+                }
+                Some(order) = self.orders.orders.recv() => {
+                    let (pulse, wishes) = (self.pulse.teller(), self.orders.wishes.clone());
+                    tokio::spawn(orders::carry_out(order, pulse, wishes));
                 }
                 () = sleep_until(view_at) => {
                     viewed = Instant::now();

@@ -94,6 +94,12 @@ pub enum What {
         epoch: u64,
         reason: String,
     },
+    /// This director gives a group to another, and forwards for it until that one has it.
+    GroupOffered {
+        group: String,
+        to: String,
+        reason: String,
+    },
     /// This director is leaving a group.
     GroupStandby { group: String, reason: String },
     /// Another director is active in the same group.

@@ -23,15 +23,18 @@ mod fitness;
 pub mod guard;
 mod journal;
 mod late;
+mod orders;
 mod paths;
 mod pending;
 mod pulse;
 mod reach;
 mod realtime;
+mod recorder;
 pub mod snapshot;
 mod takeovers;
 mod view;
 mod watchdog;
+mod wishes;
 
 use std::fs;
 use std::io;
@@ -44,19 +47,23 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub use events::History;
+pub use orders::{Done, Operator, Order, Refused, Request};
 pub use paths::{OpenError as SocketError, frame_time};
 pub use snapshot::Snapshot;
+pub use wishes::SaveError;
 
 use crate::clock;
-use crate::cluster::{Codec, Keys, Limit, Machine, Settings};
+use crate::cluster::{Codec, Input, Keys, Limit, Settings};
 use crate::config::{KeyRing, Loaded};
 use crate::lvs::{self, Owned};
 use crate::vip::{self, Vips};
 
-use self::core::{Core, Found};
+use self::core::{Core, Found, Orders};
 use paths::Paths;
 use pulse::{Parts, Pulse};
+use recorder::{Recorded, Recorder};
 use watchdog::{Beats, Watchdog};
+use wishes::Wishes;
 
 /// What prevents a director from running.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +86,14 @@ pub enum Error {
     /// No random number for the session.
     #[error("the system gives no random numbers")]
     Random,
+    /// The file to record to.
+    #[error("cannot record to {}: {source}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -99,7 +114,9 @@ impl Error {
         match self {
             Self::Ipvs(error) => matches!(error, ipvs::Error::NotPermitted),
             Self::Sockets(error) => error.is_denied(),
-            Self::Thread(error) | Self::Watchdog { source: error, .. } => {
+            Self::Record { source: error, .. }
+            | Self::Thread(error)
+            | Self::Watchdog { source: error, .. } => {
                 error.kind() == io::ErrorKind::PermissionDenied
             }
             Self::Vips(_) | Self::Limit(_) | Self::NotForHost | Self::Random => false,
@@ -117,17 +134,19 @@ impl Error {
 #[derive(Debug)]
 pub struct Director {
     core: Core,
+    operator: Operator,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     history: watch::Receiver<Arc<History>>,
 }
 
 impl Director {
-    /// Opens everything that a director needs and starts its threads.
+    /// Opens everything that a director needs and starts its threads. What its cluster machine is
+    /// told and decides is added to the file `record`, if there is to be one.
     ///
     /// # Errors
     ///
     /// What is missing; then nothing of the host has been changed, unless it is the watchdog.
-    pub fn start(runtime: &Handle, loaded: &Loaded) -> Result<Self, Error> {
+    pub fn start(runtime: &Handle, loaded: &Loaded, record: Option<&Path>) -> Result<Self, Error> {
         let config = &loaded.config;
         let settings = Settings::new(config, &loaded.node).ok_or(Error::NotForHost)?;
         let codec = Codec::new(&settings, keys(&loaded.keys).ok_or(Error::NotForHost)?)?;
@@ -162,7 +181,18 @@ impl Director {
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
             Err(error) => tracing::warn!(%error, "memory is not locked"),
         }
-        let machine = Machine::new(settings, random()?, now);
+        let recorder = match record {
+            Some(path) => Some(Recorder::spawn(path).map_err(|source| Error::Record {
+                path: path.to_owned(),
+                source,
+            })?),
+            None => None,
+        };
+        let mut machine = Recorded::new(settings, random()?, now, recorder);
+        let wishes = Wishes::new(&loaded.node);
+        for input in stand_by_as_before(&wishes) {
+            machine.handle(input, now);
+        }
         let beats = Beats::default();
         let (pulse, reports) = Pulse::spawn(
             Parts {
@@ -176,17 +206,18 @@ impl Director {
         )?;
         let targets = config.reachability.clone();
         let reach = reach::spawn(runtime, targets, config.heartbeat, random()?);
+        let (operator, orders) = Operator::channel();
         let (mut core, snapshots) = Core::start(
             runtime,
             loaded,
+            Orders { orders, wishes },
             Found {
                 kernel,
                 adopted,
                 owned,
                 note,
             },
-            pulse,
-            reports,
+            (pulse, reports),
             reach,
             now,
         )?;
@@ -195,9 +226,16 @@ impl Director {
         let history = core.history();
         Ok(Self {
             core,
+            operator,
             snapshots,
             history,
         })
+    }
+
+    /// The way for orders to the director.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        self.operator.clone()
     }
 
     /// Tells a guard what to do should this process die, and bids it farewell at a clean stop.
@@ -224,6 +262,30 @@ impl Director {
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
         self.core.run(stop).await
     }
+}
+
+/// What an operator wished in an earlier run, if it was to last.
+fn stand_by_as_before(wishes: &Wishes) -> Vec<Input> {
+    let kept = wishes.load().unwrap_or_else(|error| {
+        tracing::error!(%error, "starting as if nothing had been ordered");
+        wishes::Standby::default()
+    });
+    let all = kept.all.then_some(None);
+    let groups = kept.groups.into_iter().map(Some);
+    all.into_iter()
+        .chain(groups)
+        .map(|group| {
+            tracing::warn!(
+                group,
+                "this director stands by, as ordered before its start"
+            );
+            Input::Standby {
+                id: 0,
+                group,
+                on: true,
+            }
+        })
+        .collect()
 }
 
 fn keys(ring: &KeyRing) -> Option<Keys> {

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::events::What;
 use super::fitness::{Circumstances, Reach};
@@ -22,11 +22,12 @@ use super::journal;
 use super::paths::{Paths, Received};
 use super::pending::Pending;
 use super::realtime;
+use super::recorder::Recorded;
 use super::snapshot::VipStatus;
 use super::takeovers::{Claimed, Takeovers};
 use super::watchdog::Beats;
 use crate::clock::{self, Time};
-use crate::cluster::{self, Codec, Dropped, Event, Input, Machine, Output, Taken};
+use crate::cluster::{self, Answer, Codec, Dropped, Event, Input, Output, Taken};
 use crate::config::model::{Config, Vip};
 use crate::vip::{self, Vips};
 
@@ -45,7 +46,7 @@ const REPORT: Duration = Duration::from_millis(500);
 const REPORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// What others may tell the thread.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Command {
     /// Whether the probes of a group have run and its table is programmed.
     Ready {
@@ -56,6 +57,24 @@ pub(super) enum Command {
     },
     /// How many of the reachability targets answer.
     Reach(Reach),
+    /// Hand a group over.
+    Handover {
+        /// The group.
+        group: String,
+        /// To whom; to the best candidate if it is not said.
+        to: Option<String>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Answer>,
+    },
+    /// Leave groups to the others, or no longer.
+    Standby {
+        /// The group; all of them if it is not said.
+        group: Option<String>,
+        /// Whether it shall be so.
+        on: bool,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Answer>,
+    },
     /// Give every group up and end.
     Stop,
 }
@@ -90,7 +109,7 @@ pub(super) struct Parts {
     /// From and to datagrams.
     pub(super) codec: Codec,
     /// Who lives and who owns.
-    pub(super) machine: Machine,
+    pub(super) machine: Recorded,
     /// Counts the thread's turns, for watchdogs.
     pub(super) beats: Beats,
 }
@@ -98,9 +117,25 @@ pub(super) struct Parts {
 /// The way to the running thread.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    commands: SyncSender<Command>,
-    wake: OwnedFd,
+    teller: Teller,
     thread: JoinHandle<()>,
+}
+
+/// Tells the thread something, from wherever.
+#[derive(Clone, Debug)]
+pub(super) struct Teller {
+    commands: SyncSender<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Teller {
+    /// Tells the thread something. False when it has too much to do to take it, or has ended.
+    pub(super) fn tell(&self, command: Command) -> bool {
+        let told = self.commands.try_send(command).is_ok();
+        // A counter that is full has woken it already.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        told
+    }
 }
 
 impl Pulse {
@@ -124,20 +159,24 @@ impl Pulse {
             })?;
         Ok((
             Self {
-                commands: sender,
-                wake,
+                teller: Teller {
+                    commands: sender,
+                    wake: Arc::new(wake),
+                },
                 thread,
             },
             receiver,
         ))
     }
 
-    /// Tells the thread something. False when it has too much to do to take it, or has ended.
+    /// As of [`Teller::tell`].
     pub(super) fn tell(&self, command: Command) -> bool {
-        let told = self.commands.try_send(command).is_ok();
-        // A counter that is full has woken it already.
-        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
-        told
+        self.teller.tell(command)
+    }
+
+    /// For others who have something to tell.
+    pub(super) fn teller(&self) -> Teller {
+        self.teller.clone()
     }
 
     /// Waits for the thread's end.
@@ -159,6 +198,8 @@ enum Phase {
     Raising,
     /// Here.
     Up,
+    /// Here to forward, but not answered for: another director is taking the group over.
+    Quiet,
     /// Being removed.
     Releasing,
 }
@@ -177,7 +218,7 @@ struct Work {
     paths: Paths,
     vips: Vips,
     codec: Codec,
-    machine: Machine,
+    machine: Recorded,
     beats: Beats,
     groups: BTreeMap<String, Group>,
     /// How many reachability targets answer, as was told last.
@@ -196,6 +237,9 @@ struct Work {
     happened: Pending,
     /// When a peer was found to be gone, or first suspected to be.
     suspected: BTreeMap<String, Time>,
+    /// Operators who wait for an answer.
+    asked: BTreeMap<u64, oneshot::Sender<Answer>>,
+    last_asked: u64,
     busy_turns: u32,
     stopped: bool,
 }
@@ -248,6 +292,8 @@ impl Work {
             takeovers: Takeovers::default(),
             happened: Pending::default(),
             suspected: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            last_asked: 0,
             busy_turns: 0,
             stopped: false,
         }
@@ -266,7 +312,8 @@ impl Work {
             self.obey(now);
             let link = |name: &str| self.vips.link_index(name);
             self.sent += self.paths.handle_timeout(now, link);
-            if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+            let due = self.machine.get().poll_timeout();
+            if due.is_some_and(|due| due <= now) {
                 self.machine.handle(Input::Timeout, now);
             }
             self.carry_out(now);
@@ -338,6 +385,15 @@ impl Work {
                     let cut_off = reach.is_none();
                     self.machine.handle(Input::CutOff(cut_off), now);
                 }
+                Ok(Command::Handover { group, to, answer }) => {
+                    let id = self.note_asked(answer);
+                    self.machine.handle(Input::Handover { id, group, to }, now);
+                }
+                Ok(Command::Standby { group, on, answer }) => {
+                    let id = self.note_asked(answer);
+                    self.machine.handle(Input::Standby { id, group, on }, now);
+                    self.news = true;
+                }
                 // Without anybody to obey there is nobody to serve for.
                 Ok(Command::Stop) => self.machine.handle(Input::Stop, now),
                 Err(TryRecvError::Disconnected) => {
@@ -347,6 +403,12 @@ impl Work {
                 Err(TryRecvError::Empty) => return,
             }
         }
+    }
+
+    fn note_asked(&mut self, answer: oneshot::Sender<Answer>) -> u64 {
+        self.last_asked += 1;
+        self.asked.insert(self.last_asked, answer);
+        self.last_asked
     }
 
     /// Tells the machine how well each group can be served here.
@@ -438,6 +500,24 @@ impl Work {
                 }
                 self.news = true;
             }
+            Output::Quiet {
+                group: name,
+                to,
+                why,
+            } => {
+                tracing::info!(group = name, to, reason = %why, "handing over");
+                let what = What::GroupOffered {
+                    group: name.clone(),
+                    to,
+                    reason: why.to_string(),
+                };
+                self.happened.push(what, now);
+                if let Some(group) = self.groups.get_mut(&name) {
+                    group.phase = Phase::Quiet;
+                    self.vips.quiet(&group.vips, now);
+                }
+                self.news = true;
+            }
             Output::Deactivate { group: name, why } => {
                 tracing::info!(group = name, reason = %why, "standby");
                 let what = What::GroupStandby {
@@ -463,6 +543,12 @@ impl Work {
                 self.note_suspicion(&event, now);
                 self.news = true;
             }
+            Output::Answer { id, answer } => {
+                if let Some(waiting) = self.asked.remove(&id) {
+                    // Whoever has asked may have gone.
+                    let _ = waiting.send(answer);
+                }
+            }
             Output::Stopped => self.stopped = true,
         }
     }
@@ -476,7 +562,9 @@ impl Work {
             | Taken::Offered { by: from } => Some(from.clone()),
         };
         let at = clock::now();
-        let heard = from.as_ref().and_then(|from| self.machine.last_heard(from));
+        let heard = from
+            .as_ref()
+            .and_then(|from| self.machine.get().last_heard(from));
         let suspected = match why {
             Taken::Start | Taken::Unclaimed => None,
             // What is heard and believed in one turn.
@@ -499,7 +587,7 @@ impl Work {
     fn note_suspicion(&mut self, event: &Event, now: Time) {
         match event {
             Event::Refused { peer, .. } | Event::PeerDead { peer, .. } => {
-                let heard = self.machine.last_heard(peer);
+                let heard = self.machine.get().last_heard(peer);
                 let known = self.suspected.get(peer).copied();
                 // A heartbeat has contradicted what was suspected before it.
                 if known.is_none() || known < heard {
@@ -582,7 +670,7 @@ impl Work {
             .values()
             .any(|group| group.phase == Phase::Adopted);
         let owned: BTreeSet<String> = if adopting {
-            let groups = self.machine.status(now).groups;
+            let groups = self.machine.get().status(now).groups;
             groups
                 .into_iter()
                 .filter(|g| g.owner.is_some())
@@ -646,7 +734,7 @@ impl Work {
                         self.vips.take(&group.vips, now);
                     }
                 }
-                Phase::Down | Phase::Up => {}
+                Phase::Down | Phase::Up | Phase::Quiet => {}
             }
         }
     }
@@ -665,7 +753,7 @@ impl Work {
         }
         let report = Report {
             at: now,
-            cluster: self.machine.status(now),
+            cluster: self.machine.get().status(now),
             vips: Arc::clone(&self.vip_status),
             amiss: self
                 .groups
@@ -706,7 +794,7 @@ impl Work {
             .values()
             .any(|group| group.phase == Phase::Adopted);
         let due = [
-            self.machine.poll_timeout(),
+            self.machine.get().poll_timeout(),
             self.vips.poll_timeout(),
             self.paths.poll_timeout(),
             adopted.then_some(self.adopted_until),

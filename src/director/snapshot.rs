@@ -144,12 +144,16 @@ pub struct GroupStatus {
     pub owner: Option<String>,
     /// Grows with each change of owner.
     pub epoch: u64,
-    /// Whether this director could serve it.
+    /// Whether this director could serve it, and shall.
     pub fit: bool,
     /// How well: 1000 when nothing is amiss, 0 when it is unfit.
     pub fitness: u16,
     /// What is amiss: "eth1 has no carrier", "reaches none of 2 targets".
     pub amiss: Vec<String>,
+    /// Whether an operator has told this director to stand by.
+    pub standby: bool,
+    /// The director that it is being handed over to.
+    pub handing_to: Option<String>,
     /// Whether its probes have run and its table is programmed here.
     pub ready: bool,
     /// How long the role has been held.

@@ -154,6 +154,8 @@ impl View<'_> {
                     fit: group.fitness.is_fit(),
                     fitness: group.fitness.0,
                     amiss: pulse.amiss.get(&group.name).cloned().unwrap_or_default(),
+                    standby: group.standby,
+                    handing_to: group.handing_to.clone(),
                     ready: group.ready,
                     since: group.since + age,
                     reason: group.reason.clone(),

@@ -6,6 +6,7 @@ mod adoption;
 mod events;
 mod failover;
 mod guard;
+mod handover;
 mod host;
 mod lvsadm;
 mod mh;

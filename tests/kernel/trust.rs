@@ -30,6 +30,7 @@ fn claim(settings: &Settings, session: u64, counter: u64) -> Heartbeat {
         fitness: Fitness::FULL,
         ready: true,
         preferred: false,
+        declines: false,
         priority: 999,
     };
     let claim = Claim {

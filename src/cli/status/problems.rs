@@ -109,6 +109,10 @@ fn of_group<'a>(
     }
     let amiss = group.amiss.join(", ");
     let (lacks, because) = match (group.fit, group.ready) {
+        _ if group.standby => {
+            let ends = " (`caribe standby --undo` ends that)";
+            ("told to stand by", ends.to_owned())
+        }
         (true, true) if amiss.is_empty() => return,
         (true, true) => {
             add(Gravity::Degraded, format!("group {name}: {node} {amiss}"));

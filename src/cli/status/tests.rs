@@ -56,6 +56,8 @@ fn group(name: &str, owner: &str, vips: &[(&str, &str)]) -> GroupStatus {
         fit: true,
         fitness: 1000,
         amiss: Vec::new(),
+        standby: false,
+        handing_to: None,
         ready: true,
         since: DAYS,
         reason: "best candidate".to_owned(),

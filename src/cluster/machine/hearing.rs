@@ -7,6 +7,7 @@ use super::{Doubt, Hold, Machine};
 use crate::cluster::event::{DeathCause, Event, Left};
 use crate::cluster::heartbeat::{Heartbeat, Role};
 use crate::cluster::liveness::{Accepted, Own};
+use crate::cluster::ownership::Leaving;
 use crate::cluster::packet::Dropped;
 use crate::cluster::rules::Rule;
 
@@ -70,18 +71,19 @@ impl Machine {
         let all_heard = self.peers.keys().all(|peer| doubt.heard.contains(peer));
         let node = &self.settings.node;
         let mut left = Vec::new();
-        for (name, group) in self
-            .groups
-            .iter_mut()
-            .filter(|(_, g)| g.role == Role::Active)
-        {
+        for (name, group) in self.groups.iter_mut().filter(|(_, g)| match g.role {
+            Role::Active => true,
+            // Whoever was to claim it has, or has waited in vain.
+            Role::Releasing => g.leaving != Some(Leaving::Removing),
+            Role::Standby => false,
+        }) {
             let mut claims = self.peers.values().filter_map(|peer| peer.claims.get(name));
             let untouched = claims.all(|claim| {
                 claim.role == Role::Standby
                     && claim.epoch <= group.epoch
                     && claim.owner.as_ref().is_none_or(|owner| owner == node)
             });
-            if all_heard && untouched {
+            if all_heard && untouched && group.role == Role::Active {
                 group.settled = true;
             } else {
                 left.push(name.clone());

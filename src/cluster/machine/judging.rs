@@ -95,9 +95,17 @@ impl Machine {
                     after.push(Output::Activate { group, epoch, why });
                     self.changed = true;
                 }
-                Verdict::Leave(why, offer) => {
+                Verdict::Leave(why) => {
                     announce = false;
-                    left.push((name.clone(), why, offer));
+                    left.push((name.clone(), why, None));
+                }
+                Verdict::Offer(why, to) => {
+                    announce = false;
+                    left.push((name.clone(), why, Some(to)));
+                }
+                Verdict::Remove => {
+                    let why = group.left.clone();
+                    left.push((name.clone(), why, None));
                 }
             }
             if announce {
@@ -116,7 +124,7 @@ impl Machine {
 }
 
 /// The peers as far as one group is concerned.
-fn views<'a>(
+pub(super) fn views<'a>(
     peers: &'a BTreeMap<String, Peer>,
     group: &str,
     timing: Deadlines,

@@ -92,7 +92,7 @@ impl Machine {
                     },
                     standing: group.standing(self.settings.priority),
                     owner: group.heard_owner(&self.settings.node).map(str::to_owned),
-                    offer: group.offered.as_ref().map(|(to, _)| to.clone()),
+                    offer: group.offer().map(str::to_owned),
                 };
                 (name.clone(), claim)
             })

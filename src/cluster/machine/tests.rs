@@ -1,8 +1,9 @@
 use super::*;
-use crate::cluster::event::{DeathCause, Taken};
+use crate::cluster::event::{Answer, DeathCause, Refusal, Taken, Unsuited};
 use crate::cluster::heartbeat::Heartbeat;
+use crate::cluster::ownership::LINGER;
 use crate::cluster::sim::{DEADTIME, KEEPALIVE, timing};
-use crate::cluster::{Fitness, GroupSettings, Liveness, PeerSettings};
+use crate::cluster::{Fitness, GroupSettings, Line, Liveness, PeerSettings, Replay, Start, Step};
 use crate::config::model::{Digest, Failback};
 
 const TRAVEL: Duration = Duration::from_millis(1);
@@ -21,6 +22,8 @@ struct Net {
     cut: BTreeSet<(String, String)>,
     flying: Vec<(Time, String, Heartbeat)>,
     log: Vec<(Time, String, Output)>,
+    /// The run of `a`.
+    recorded: Vec<Line>,
 }
 
 fn settings(node: &str, directors: &[&str], groups: &[&str]) -> Settings {
@@ -70,6 +73,7 @@ impl Net {
             cut: BTreeSet::new(),
             flying: Vec::new(),
             log: Vec::new(),
+            recorded: Vec::new(),
         };
         for name in directors {
             net.start(name, directors);
@@ -88,7 +92,16 @@ impl Net {
 
     fn start(&mut self, name: &str, directors: &[&str]) {
         let session = u64::from(name.as_bytes()[0]) + u64::try_from(self.now.as_millis()).unwrap();
-        let machine = Machine::new(settings(name, directors, &["g"]), session, self.now);
+        let settings = settings(name, directors, &["g"]);
+        if name == "a" {
+            self.recorded.push(Line::Start(Box::new(Start {
+                version: "0.1.0".to_owned(),
+                settings: settings.clone(),
+                session,
+                at: self.now,
+            })));
+        }
+        let machine = Machine::new(settings, session, self.now);
         self.machines.insert(name.to_owned(), machine);
         self.local(name, Fitness::FULL, true);
     }
@@ -112,8 +125,16 @@ impl Net {
         let Some(machine) = self.machines.get_mut(name) else {
             return;
         };
-        machine.handle(input, self.now);
-        while let Some(output) = self.machines.get_mut(name).and_then(Machine::poll_output) {
+        machine.handle(input.clone(), self.now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| machine.poll_output()).collect();
+        if name == "a" {
+            self.recorded.push(Line::Step(Box::new(Step {
+                at: self.now,
+                input,
+                outputs: outputs.clone(),
+            })));
+        }
+        for output in outputs {
             self.log.push((self.now, name.to_owned(), output.clone()));
             match output {
                 Output::Send(heartbeat) => {
@@ -125,7 +146,11 @@ impl Net {
                 }
                 Output::Activate { group, .. } => self.tell(name, Input::Raised { group }),
                 Output::Deactivate { group, .. } => self.tell(name, Input::Released { group }),
-                Output::Announce { .. } | Output::Event(_) | Output::Stopped => {}
+                Output::Quiet { .. }
+                | Output::Announce { .. }
+                | Output::Event(_)
+                | Output::Answer { .. }
+                | Output::Stopped => {}
             }
         }
     }
@@ -195,11 +220,16 @@ impl Net {
 
     fn left(&self, name: &str) -> Vec<(Time, Left)> {
         let log = self.log.iter().filter(|(_, who, _)| who == name);
-        log.filter_map(|(at, _, output)| match output {
-            Output::Deactivate { why, .. } => Some((*at, why.clone())),
-            _ => None,
-        })
-        .collect()
+        let mut left: Vec<(Time, Left)> = log
+            .filter_map(|(at, _, output)| match output {
+                Output::Quiet { why, .. } | Output::Deactivate { why, .. } => {
+                    Some((*at, why.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        left.dedup_by(|(_, later), (_, before)| later == before);
+        left
     }
 
     fn announced(&self, name: &str) -> bool {
@@ -278,15 +308,16 @@ fn a_clean_stop_costs_one_travel() {
     assert_eq!(net.left("a"), [(begin, Left::Stop)]);
     assert_eq!(
         net.taken("b"),
-        [(begin + TRAVEL, Taken::Released { by: name("a") })]
+        [(begin + TRAVEL, Taken::Offered { by: name("a") })]
     );
+    net.run_for(LINGER);
     let stopped = net
         .log
         .iter()
         .find(|(_, _, output)| *output == Output::Stopped);
     assert_eq!(
         stopped.map(|(at, who, _)| (*at, who.as_str())),
-        Some((begin + 2 * TRAVEL, "a"))
+        Some((begin + 2 * TRAVEL + LINGER + 2 * TRAVEL, "a"))
     );
     assert_eq!(net.machines["a"].poll_timeout(), None);
     let status = net.machines["b"].status(net.now);
@@ -297,16 +328,28 @@ fn a_clean_stop_costs_one_travel() {
 }
 
 #[test]
-fn a_stop_that_nobody_hears_ends_after_a_keepalive() {
+fn a_stop_that_nobody_hears_ends_soon_after_deadtime() {
+    let stopped = |net: &Net| {
+        let mut log = net.log.iter();
+        log.find(|(_, _, output)| *output == Output::Stopped)
+            .map(|(at, _, _)| *at)
+    };
     let mut net = Net::pair();
     net.machines.remove("b");
+    net.run_for(2 * TRAVEL);
+    let silent = net.machines["a"].peers["b"].heard.unwrap() + DEADTIME;
+    net.tell("a", Input::Stop);
+    net.run_for(millis(500));
+    assert!(stopped(&net).is_some_and(|at| at >= silent && at <= silent + KEEPALIVE));
+
+    // Nobody is waited for who is known to be gone.
+    let mut net = Net::pair();
+    net.machines.remove("b");
+    net.run_for(millis(500));
     let begin = net.now;
     net.tell("a", Input::Stop);
     net.run_for(millis(500));
-    assert!(
-        net.log
-            .contains(&(begin + KEEPALIVE, name("a"), Output::Stopped))
-    );
+    assert!(stopped(&net).is_some_and(|at| at <= begin + KEEPALIVE));
 }
 
 #[test]
@@ -358,7 +401,7 @@ fn the_unfit_leaves_at_once_and_the_fit_takes_it() {
         [(begin + TRAVEL, Taken::Offered { by: name("a") })]
     );
     net.local("a", Fitness::FULL, true);
-    net.run_for(millis(490));
+    net.run_for(LINGER + millis(450));
     assert_eq!(net.active(), ["b"]);
     net.run_for(millis(50));
     assert_eq!(net.active(), ["a"], "failback after its delay");
@@ -660,4 +703,272 @@ fn a_recorded_run_replays_to_the_same_outputs() {
     assert_eq!(run(&again), outputs);
     let text = serde_json::to_string(&outputs).unwrap();
     assert_eq!(serde_json::from_str::<Vec<Output>>(&text).unwrap(), outputs);
+}
+
+impl Net {
+    fn hand_over(&mut self, from: &str, to: Option<&str>) {
+        let (group, to) = (name("g"), to.map(name));
+        self.tell(from, Input::Handover { id: 7, group, to });
+    }
+
+    fn answers(&self) -> Vec<(Time, Answer)> {
+        let log = self.log.iter();
+        log.filter_map(|(at, _, output)| match output {
+            Output::Answer { answer, .. } => Some((*at, answer.clone())),
+            _ => None,
+        })
+        .collect()
+    }
+
+    fn role(&self, name: &str) -> Role {
+        self.machines[name].groups["g"].role
+    }
+}
+
+#[test]
+fn a_handover_by_command_is_answered_when_the_other_has_claimed() {
+    let mut net = Net::pair();
+    let begin = net.now;
+    net.hand_over("a", None);
+    net.run_for(millis(10));
+    assert_eq!(
+        net.taken("b"),
+        [(begin + TRAVEL, Taken::Offered { by: name("a") })]
+    );
+    let (group, to) = (name("g"), name("b"));
+    let done = Answer::HandedOver { group, to };
+    assert_eq!(net.answers(), [(begin + 2 * TRAVEL, done)]);
+    assert_eq!(net.role("a"), Role::Releasing, "it forwards for a moment");
+    net.run_for(LINGER);
+    assert_eq!(net.role("a"), Role::Standby);
+    net.run_for(millis(5000));
+    assert_eq!(net.active(), ["b"], "no failback undoes it");
+    net.machines.remove("b");
+    net.run_for(millis(500));
+    assert_eq!(net.active(), ["a"], "but a failure does");
+}
+
+#[test]
+fn a_handover_is_refused_with_the_reason() {
+    let mut net = Net::pair();
+    net.local("b", Fitness::FULL, false);
+    net.run_for(millis(10));
+    net.hand_over("a", None);
+    net.hand_over("a", Some("a"));
+    net.hand_over("a", Some("c"));
+    net.hand_over("b", None);
+    let group = name("h");
+    net.tell(
+        "a",
+        Input::Handover {
+            id: 1,
+            group,
+            to: None,
+        },
+    );
+    let not_ready = Refusal::Unsuited([(name("b"), Unsuited::NotReady)].into());
+    let owner = Some(name("a"));
+    let expected = [
+        not_ready,
+        Refusal::Itself,
+        Refusal::NoDirector,
+        Refusal::NotActive { owner },
+        Refusal::NoGroup,
+    ];
+    let answers: Vec<Answer> = net
+        .answers()
+        .into_iter()
+        .map(|(_, answer)| answer)
+        .collect();
+    assert_eq!(answers, expected.map(Answer::Refused));
+    net.run_for(millis(500));
+    assert_eq!(net.active(), ["a"]);
+}
+
+#[test]
+fn what_nobody_claims_is_taken_back_and_announced_after_deadtime() {
+    let mut net = Net::pair();
+    let begin = net.now;
+    net.hand_over("a", None);
+    // The offer is lost, and so is everything that b would say.
+    net.flying.clear();
+    net.paused.insert(name("b"));
+    net.run_for(DEADTIME);
+    assert_eq!(net.active(), ["a"]);
+    let taken = net.taken("a");
+    assert!(
+        matches!(&taken[..], [(at, Taken::Unclaimed)] if *at <= begin + DEADTIME),
+        "{taken:?}"
+    );
+    let refused = Answer::Refused(Refusal::Unclaimed { by: name("b") });
+    assert_eq!(net.answers(), [(taken[0].0, refused)]);
+}
+
+#[test]
+fn who_stands_by_gives_up_and_takes_nothing_until_it_is_undone() {
+    let mut net = Net::pair();
+    let standby = |on| Input::Standby {
+        id: 3,
+        group: None,
+        on,
+    };
+    net.tell("a", standby(true));
+    net.run_for(LINGER + millis(50));
+    assert_eq!(net.active(), ["b"]);
+    assert!(net.machines["a"].status(net.now).groups[0].standby);
+    net.machines.remove("b");
+    net.run_for(millis(1000));
+    assert_eq!(net.active(), [""; 0]);
+    let group = Some(name("g"));
+    net.tell(
+        "a",
+        Input::Standby {
+            id: 4,
+            group,
+            on: false,
+        },
+    );
+    assert_eq!(net.active(), [""; 0], "all were told together");
+    net.tell("a", standby(false));
+    assert_eq!(net.active(), ["a"]);
+    let answers: Vec<Answer> = net
+        .answers()
+        .into_iter()
+        .map(|(_, answer)| answer)
+        .collect();
+    let none = || Answer::Standby {
+        given: BTreeMap::new(),
+        kept: BTreeMap::new(),
+    };
+    let given = [(name("g"), name("b"))].into();
+    assert_eq!(
+        answers,
+        [
+            Answer::Standby {
+                given,
+                kept: BTreeMap::new()
+            },
+            Answer::Refused(Refusal::AllStandBy),
+            none()
+        ]
+    );
+}
+
+#[test]
+fn who_stands_by_keeps_what_nobody_else_can_serve() {
+    let mut net = Net::pair();
+    net.local("b", Fitness::FULL, false);
+    net.run_for(millis(10));
+    net.tell(
+        "a",
+        Input::Standby {
+            id: 3,
+            group: None,
+            on: true,
+        },
+    );
+    let why = Refusal::Unsuited([(name("b"), Unsuited::NotReady)].into());
+    let kept = [(name("g"), why)].into();
+    let answer = Answer::Standby {
+        given: BTreeMap::new(),
+        kept,
+    };
+    assert_eq!(net.answers(), [(net.now, answer)]);
+    net.run_for(millis(1000));
+    assert_eq!(net.active(), ["a"]);
+    net.local("b", Fitness::FULL, true);
+    net.run_for(millis(10));
+    assert_eq!(net.active(), ["b"]);
+}
+
+#[test]
+fn who_was_paused_in_a_handover_does_not_take_back() {
+    let mut net = Net::pair();
+    net.hand_over("a", None);
+    net.paused.insert(name("a"));
+    net.run_for(millis(1000));
+    assert_eq!(net.active(), ["b"]);
+    net.paused.clear();
+    net.tell("a", Input::Timeout);
+    net.run_for(millis(200));
+    assert_eq!(net.active(), ["b"]);
+    assert_eq!(net.role("a"), Role::Standby);
+    let refused = Answer::Refused(Refusal::Leaving);
+    assert!(matches!(&net.answers()[..], [(_, answer)] if *answer == refused));
+}
+
+/// A night with a takeover, a partition, a handover and a stop.
+fn eventful_run() -> Vec<Line> {
+    let mut net = Net::new(&["a", "b"]);
+    net.run_for(millis(300));
+    net.cut_both("a", "b");
+    net.run_for(millis(400));
+    net.cut.clear();
+    net.run_for(millis(200));
+    net.hand_over("a", None);
+    net.run_for(LINGER + millis(50));
+    net.machines.remove("b");
+    net.run_for(millis(400));
+    net.start("b", &["a", "b"]);
+    net.run_for(millis(200));
+    net.tell("a", Input::Stop);
+    net.run_for(LINGER + millis(50));
+    net.recorded
+}
+
+/// What was decided in a recorded run is decided again. After a change that is meant to decide
+/// differently, `UPDATE=1 cargo test --lib cluster::` records anew.
+#[test]
+fn the_recorded_run_is_decided_as_it_was() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded/eventful.jsonl");
+    if std::env::var_os("UPDATE").is_some() {
+        let lines = eventful_run();
+        let text: Vec<String> = lines
+            .iter()
+            .map(|l| serde_json::to_string(l).unwrap())
+            .collect();
+        std::fs::write(file, text.join("\n") + "\n").unwrap();
+    }
+    let text = std::fs::read_to_string(file).unwrap();
+    let mut replay = Replay::default();
+    for (number, line) in (1..).zip(text.lines()) {
+        let difference = replay.feed(serde_json::from_str(line).unwrap());
+        assert_eq!(difference, None, "line {number}");
+    }
+    let counted = replay.counted();
+    assert_eq!((counted.runs, counted.lost), (1, 0));
+    assert!(counted.steps > 50 && text.contains("Quiet") && text.contains("Conflict"));
+}
+
+#[test]
+fn a_replay_shows_what_differs_and_stops_at_a_gap() {
+    let mut lines = eventful_run();
+    let at = lines.iter().position(|line| {
+        matches!(line, Line::Step(step) if step.outputs.iter().any(|o| matches!(o, Output::Activate { .. })))
+    });
+    let Some(Line::Step(step)) = at.and_then(|at| lines.get_mut(at)) else {
+        panic!("a becomes active");
+    };
+    let activate = step.outputs.pop();
+    let mut replay = Replay::default();
+    let differences: Vec<_> = lines
+        .iter()
+        .filter_map(|line| replay.feed(line.clone()))
+        .collect();
+    let [difference] = &differences[..] else {
+        panic!("{differences:?}");
+    };
+    assert_eq!(
+        (&difference.recorded[..], difference.replayed.last()),
+        (&[][..], activate.as_ref())
+    );
+
+    replay.feed(Line::Lost(2));
+    let before = replay.counted();
+    assert_eq!(replay.feed(lines[1].clone()), None);
+    let after = replay.counted();
+    assert_eq!(
+        (after.steps, after.skipped),
+        (before.steps, before.skipped + 1)
+    );
 }

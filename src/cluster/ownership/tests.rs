@@ -40,6 +40,7 @@ fn standing(priority: u16) -> Standing {
         ready: true,
         preferred: false,
         priority,
+        declines: false,
     }
 }
 
@@ -78,7 +79,7 @@ fn each_role_meets_each_state_of_a_peer() {
     use Peer::{Deaf, Hears, NotDeafYet, Silent};
     use Role::{Active, Releasing, Standby};
     let rival = || "b".to_owned();
-    let leave = |why| Verdict::Leave(why, None);
+    let leave = Verdict::Leave;
     let keep = || Verdict::Keep;
     let take = || Verdict::Take(Taken::Start);
     // Our role, the peer's, its state, then the verdict if it ranks lower, and if higher.
@@ -227,7 +228,7 @@ fn a_better_candidate_that_does_not_take_the_group_is_passed_over_after_deadtime
 fn a_group_goes_to_whom_it_was_offered_even_if_another_is_better() {
     let offer = |to: &str| Claim {
         offer: Some(to.to_owned()),
-        ..claim(Role::Standby, standing(200))
+        ..claim(Role::Releasing, standing(200))
     };
     let third = claim(Role::Standby, standing(150));
     let to_us = offer("a");
@@ -239,7 +240,141 @@ fn a_group_goes_to_whom_it_was_offered_even_if_another_is_better() {
     let to_third = offer("c");
     let peers = [view("b", &to_third), view("c", &third)];
     let (verdict, at) = group(Role::Standby).judge(me("a"), &peers, NOW);
-    assert_eq!((verdict, at), (Verdict::Keep, Some(NOW + DEADTIME)));
+    assert_eq!((verdict, at), (Verdict::Keep, None), "it still forwards");
+
+    // Somebody has claimed it since.
+    let mut later = group(Role::Standby);
+    later.seen = 4;
+    let peers = [view("b", &to_us), view("c", &third)];
+    assert_eq!(later.judge(me("a"), &peers, NOW).0, Verdict::Keep);
+}
+
+#[test]
+fn what_is_offered_is_forwarded_for_until_it_has_been_claimed_for_a_moment() {
+    let standby = claim(Role::Standby, standing(50));
+    let claimed = Claim {
+        epoch: 4,
+        ..claim(Role::Active, standing(50))
+    };
+    let stale = claim(Role::Active, standing(50));
+    let gone = |claim| View {
+        alive: false,
+        ..view("b", claim)
+    };
+    let offered = || {
+        let mut group = group(Role::Active);
+        let why = Left::Command { to: "b".to_owned() };
+        group.leave(&why, Some("b".to_owned()), DEADTIME, NOW);
+        group
+    };
+    let until = NOW + DEADTIME;
+    let back = || (Verdict::Take(Taken::Unclaimed), None);
+    let just_before = until - Duration::from_nanos(1);
+    assert_eq!(
+        offered().judge(me("a"), &[view("b", &standby)], just_before),
+        (Verdict::Keep, Some(until))
+    );
+    assert_eq!(
+        offered().judge(me("a"), &[view("b", &stale)], NOW),
+        (Verdict::Keep, Some(until)),
+        "an epoch that is not newer is no answer"
+    );
+    assert_eq!(
+        offered().judge(me("a"), &[view("b", &standby)], until),
+        back()
+    );
+    assert_eq!(offered().judge(me("a"), &[gone(&standby)], NOW), back());
+    let stopping = Me {
+        stopping: true,
+        ..me("a")
+    };
+    assert_eq!(
+        offered().judge(stopping, &[gone(&standby)], NOW),
+        (Verdict::Remove, None)
+    );
+
+    let lingering = || {
+        let mut group = offered();
+        assert_eq!(
+            group.judge(me("a"), &[view("b", &claimed)], NOW),
+            (Verdict::Keep, Some(NOW + LINGER))
+        );
+        group
+    };
+    let over = NOW + LINGER;
+    assert_eq!(
+        lingering().judge(
+            me("a"),
+            &[view("b", &claimed)],
+            over - Duration::from_nanos(1)
+        ),
+        (Verdict::Keep, Some(over))
+    );
+    for (peer, now) in [
+        (view("b", &claimed), over),
+        (gone(&claimed), NOW),
+        (view("b", &standby), NOW),
+    ] {
+        assert_eq!(
+            lingering().judge(me("a"), &[peer], now),
+            (Verdict::Remove, None)
+        );
+    }
+}
+
+#[test]
+fn who_stands_by_takes_nothing_and_gives_to_the_ready() {
+    let fit = claim(Role::Standby, standing(50));
+    let mut standby = group(Role::Standby);
+    standby.standby = true;
+    assert_eq!(
+        standby.judge(me("a"), &[view("b", &fit)], NOW),
+        (Verdict::Keep, None)
+    );
+    let mut active = group(Role::Active);
+    active.standby = true;
+    let to = "b".to_owned();
+    assert_eq!(
+        active.judge(me("a"), &[view("b", &fit)], NOW).0,
+        Verdict::Offer(Left::Standby { to: to.clone() }, to)
+    );
+    let not_ready = claim(
+        Role::Standby,
+        Standing {
+            ready: false,
+            ..standing(50)
+        },
+    );
+    assert_eq!(
+        active.judge(me("a"), &[view("b", &not_ready)], NOW).0,
+        Verdict::Keep
+    );
+}
+
+#[test]
+fn a_director_from_which_a_group_was_handed_over_does_not_get_it_back_by_itself() {
+    let declines = claim(
+        Role::Standby,
+        Standing {
+            declines: true,
+            ..standing(150)
+        },
+    );
+    let mut group = group(Role::Active);
+    let late = NOW + Duration::from_secs(3600);
+    assert_eq!(
+        group.judge(me("a"), &[view("b", &declines)], NOW).0,
+        Verdict::Keep
+    );
+    assert_eq!(
+        group.judge(me("a"), &[view("b", &declines)], late).0,
+        Verdict::Keep
+    );
+    group.fitness = Fitness::UNFIT;
+    assert!(matches!(
+        group.judge(me("a"), &[view("b", &declines)], late).0,
+        Verdict::Offer(..)
+    ));
 }
 
 #[test]
@@ -281,7 +416,7 @@ fn the_unfit_takes_a_group_only_from_those_who_are_known_to_be_no_better() {
 fn a_group_is_handed_over_only_for_a_reason_and_only_to_the_ready() {
     let base = standing(100);
     let left = |to: &str| Left::Unfit { to: to.to_owned() };
-    let handed = |why: Left| Verdict::Leave(why, Some("b".to_owned()));
+    let handed = |why: Left| Verdict::Offer(why, "b".to_owned());
     let cases = [
         ("equal", Fitness::FULL, base, true, Verdict::Keep),
         (
@@ -349,7 +484,7 @@ fn failback_waits_until_the_better_has_been_ready_for_the_delay() {
     assert_eq!(judge(&not_ready, later), (Verdict::Keep, None));
     assert_eq!(judge(&ready, later), (Verdict::Keep, Some(later + delay)));
     let to = "b".to_owned();
-    let verdict = Verdict::Leave(Left::Failback { to: to.clone() }, Some(to));
+    let verdict = Verdict::Offer(Left::Failback { to: to.clone() }, to);
     assert_eq!(judge(&ready, later + delay), (verdict, None));
 
     let mut manual = self::group(Role::Active);
@@ -416,7 +551,7 @@ fn a_director_that_reaches_nothing_leaves_only_to_whom_it_cannot_hear() {
         claim: None,
         ..alive
     };
-    let cut = Verdict::Leave(Left::CutOff, None);
+    let cut = Verdict::Leave(Left::CutOff);
     let keep = Verdict::Keep;
     let cases: [(&[View<'_>], bool, Fitness, &Verdict); 9] = [
         (&[silent], true, Fitness::UNFIT, &cut),

@@ -42,6 +42,7 @@ fn heartbeat() -> Heartbeat {
         fitness: Fitness::FULL,
         ready: true,
         preferred: false,
+        declines: false,
         priority: 150,
     };
     let mail = Claim {
@@ -278,8 +279,9 @@ proptest! {
         told.echoes.get_mut("ha2").unwrap().held = Duration::from_micros(held.into());
         let claim = told.claims.get_mut("web").unwrap();
         claim.epoch = epoch;
-        let (ready, preferred) = (bit(2), bit(3));
-        claim.standing = Standing { fitness: Fitness(fitness), ready, preferred, priority };
+        let (ready, preferred, declines) = (bit(2), bit(3), bit(6));
+        let fitness = Fitness(fitness);
+        claim.standing = Standing { fitness, ready, preferred, priority, declines };
         claim.role = if bit(4) { Role::Releasing } else { Role::Standby };
         claim.owner = bit(5).then(|| "ha2".to_owned());
         let bytes = codec("ha1").encode(0, &told);

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    DEADTIME, Datagram, GROUPS, KEEPALIVE, MAX_DELAY, MAX_LATENESS, MAX_RELEASE, NAMES, World,
+    DEADTIME, Datagram, GROUPS, Host, KEEPALIVE, MAX_DELAY, MAX_LATENESS, MAX_RELEASE, NAMES, World,
 };
 use crate::clock::Time;
-use crate::cluster::event::{Left, Taken};
+use crate::cluster::event::{Answer, Left, Taken};
 use crate::cluster::heartbeat::{Heartbeat, Role};
+use crate::cluster::ownership::LINGER;
 
 /// What has been seen so far.
 #[derive(Default)]
@@ -38,6 +39,12 @@ pub(super) struct Checks {
     woken: BTreeMap<usize, Time>,
     /// When somebody's fitness or readiness last changed.
     local: Time,
+    /// What operators wait for: from whom, and about which group.
+    asked: BTreeMap<u64, (usize, u64, Option<String>)>,
+    /// Whose clock has leapt.
+    pub(super) leapt: BTreeSet<usize>,
+    /// When somebody was last killed.
+    pub(super) disorder: Time,
     /// Why the last one left each group.
     left: BTreeMap<(usize, String), Left>,
 }
@@ -62,6 +69,14 @@ impl Checks {
     }
 }
 
+impl Host {
+    /// Whether it can serve the group, and shall.
+    fn is_fit(&self, group: &str) -> bool {
+        let local = self.local.get(group);
+        !self.standby.contains(group) && local.is_some_and(|local| local.fitness.is_fit())
+    }
+}
+
 impl World {
     fn role(&self, host: usize, group: &str) -> Option<Role> {
         self.hosts[host].run.as_ref().map(|m| m.groups[group].role)
@@ -74,7 +89,7 @@ impl World {
     fn machine_hears(&self, host: usize, other: usize) -> bool {
         self.hosts[host].run.as_ref().is_some_and(|m| {
             let peer = &m.peers[NAMES[other]];
-            peer.alive && peer.hears(DEADTIME, self.now)
+            peer.alive && peer.hears(DEADTIME, self.host_now(host))
         })
     }
 
@@ -89,6 +104,7 @@ impl World {
         for group in GROUPS {
             let holders: Vec<usize> = (0..self.hosts.len())
                 .filter(|i| self.hosts[*i].holds.contains(group))
+                .filter(|i| !self.hosts[*i].quiet.contains(group))
                 .collect();
             if holders.len() > 1 && self.is_clean() && self.is_told() {
                 return Err(format!("{holders:?} hold {group} on a good network"));
@@ -148,7 +164,9 @@ impl World {
             return told("a datagram it had before");
         }
         // A heartbeat may be late, and what its lateness is measured by was late itself.
-        if d.sent + 2 * DEADTIME + Duration::from_millis(100) < self.now {
+        // After a leap of a clock it lies: a recorded one may look young until the next proof.
+        let clocks_run = !self.checks.leapt.contains(&d.from) && !self.checks.leapt.contains(&d.to);
+        if d.sent + 2 * DEADTIME + Duration::from_millis(100) < self.now && clocks_run {
             return told("long ago");
         }
         let newest = self
@@ -208,20 +226,18 @@ impl World {
         }
         for (group, claim) in &heartbeat.claims {
             let recently = self.now.saturating_sub(3 * KEEPALIVE);
-            let other = (0..self.hosts.len()).find(|j| {
-                *j != i
-                    && self.hosts[*j].run.as_ref().is_some_and(|m| {
-                        m.groups[group].role == Role::Active && m.groups[group].since < recently
-                    })
-            });
+            let active_since = |j: usize| {
+                let host = &self.hosts[j];
+                let group = &host.run.as_ref()?.groups[group];
+                (group.role == Role::Active).then(|| group.since.saturating_sub(host.ahead))
+            };
+            let other = (0..self.hosts.len())
+                .find(|j| *j != i && active_since(*j).is_some_and(|since| since < recently));
             // Where it had been active long before, this is a conflict, not a pause.
             if let Some(other) = other
                 && claim.role == Role::Active
                 && self.checks.paused.get(&i).is_some_and(|at| {
-                    self.hosts[other]
-                        .run
-                        .as_ref()
-                        .is_some_and(|m| m.groups[group].since > *at)
+                    active_since(other).is_some_and(|since| since > *at)
                         && self.now.saturating_sub(*at) > DEADTIME + KEEPALIVE
                 })
             {
@@ -257,6 +273,9 @@ impl World {
             return told(format!("with epoch {epoch} after {newest}"));
         }
         *newest = epoch;
+        if host.standby.contains(group) && *why != Taken::Unclaimed {
+            return told("though it stands by".to_owned());
+        }
         if host
             .local
             .get(group)
@@ -268,7 +287,7 @@ impl World {
                     && !self.checks.stopping.contains(&(j, other.generation))
                     && !other.paused
                     && other.started < long_ago
-                    && other.local[group].fitness.is_fit()
+                    && other.is_fit(group)
                     && other.local[group].since < long_ago
             });
             if let Some(fit) = fit {
@@ -328,7 +347,10 @@ impl World {
                     return told("and was not asked to");
                 }
             }
-            Left::Unfit { to } | Left::Failback { to } => {
+            Left::Unfit { to }
+            | Left::Failback { to }
+            | Left::Standby { to }
+            | Left::Command { to } => {
                 let other = self.hosts[index(to)].local[group];
                 let woken = self
                     .checks
@@ -343,6 +365,15 @@ impl World {
                 }
                 if matches!(why, Left::Unfit { .. }) && local.fitness.is_fit() {
                     return told("and is fit");
+                }
+                if matches!(why, Left::Standby { .. }) && !self.hosts[i].standby.contains(group) {
+                    return told("and was not told to");
+                }
+                let asked = |(host, _, asked): &(usize, u64, Option<String>)| {
+                    *host == i && asked.as_deref() == Some(group)
+                };
+                if matches!(why, Left::Command { .. }) && !self.checks.asked.values().any(asked) {
+                    return told("and nobody has asked for it");
                 }
             }
             Left::Conflict { rival } | Left::Deaf { rival } => {
@@ -366,31 +397,101 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn note_released(&mut self, i: usize, group: String) {
-        let left = self.checks.left.get(&(i, group.clone()));
-        let orderly = matches!(
-            left,
-            Some(Left::Stop | Left::Unfit { .. } | Left::Failback { .. })
-        );
-        let settled = |j: &usize| {
-            let host = &self.hosts[*j];
-            let local = host.local.get(&group);
-            *j != i
-                && host.run.is_some()
-                && host.started + 4 * DEADTIME < self.now
-                && !self.checks.stopping.contains(&(*j, host.generation))
-                && local.is_some_and(|l| {
-                    l.ready && l.fitness.is_fit() && l.since + 4 * DEADTIME < self.now
-                })
-        };
-        let everybody = (0..self.hosts.len()).filter(|j| *j != i).all(|j| {
-            settled(&j)
-                || (self.hosts[j].run.is_none() && self.hosts[j].ended + 2 * DEADTIME < self.now)
-        });
-        if orderly && everybody && self.is_clean() && (0..self.hosts.len()).any(|j| settled(&j)) {
+    /// When a group is offered: on a good day it is claimed at once.
+    pub(super) fn note_offered(&mut self, i: usize, group: &str, to: &str) {
+        let to = NAMES.iter().position(|name| *name == to).unwrap_or(i);
+        if self.is_calm(i, group, 4 * DEADTIME) && self.is_settled(to, group, 4 * DEADTIME) {
             let due = self.now + 2 * (MAX_DELAY + MAX_LATENESS);
-            self.checks.due.insert(group, due);
+            self.checks.due.insert(group.to_owned(), due);
         }
+    }
+
+    /// When none of a group's VIPs is left: on a good day, after a handover, they are elsewhere.
+    pub(super) fn check_released(&mut self, i: usize, group: &str) -> Result<(), String> {
+        let orderly = match self.checks.left.get(&(i, group.to_owned())) {
+            Some(
+                Left::Stop
+                | Left::Unfit { .. }
+                | Left::Failback { .. }
+                | Left::Standby { .. }
+                | Left::Command { .. },
+            ) => true,
+            Some(
+                Left::Conflict { .. }
+                | Left::Deaf { .. }
+                | Left::Paused { .. }
+                | Left::Removed
+                | Left::CutOff,
+            )
+            | None => false,
+        };
+        let (some, long) = (2 * DEADTIME + LINGER, 8 * DEADTIME);
+        let others = || (0..self.hosts.len()).filter(|j| *j != i);
+        let served = others().any(|j| self.hosts[j].serves.contains(group));
+        if orderly
+            && !served
+            && self.now > some + self.checks.disorder
+            && self.is_calm(i, group, long)
+            && others().any(|j| self.is_settled(j, group, long))
+        {
+            return Err(format!(
+                "nobody forwards for {group}, which {} gave",
+                NAMES[i]
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing has happened for long, but to `i`.
+    fn is_calm(&self, i: usize, group: &str, long: Duration) -> bool {
+        let others = (0..self.hosts.len()).filter(|j| *j != i);
+        self.is_clean()
+            && others.into_iter().all(|j| {
+                let gone = self.hosts[j].run.is_none() && self.hosts[j].ended + long < self.now;
+                gone || self.is_settled(j, group, long)
+            })
+    }
+
+    fn is_settled(&self, j: usize, group: &str, long: Duration) -> bool {
+        let host = &self.hosts[j];
+        host.run.is_some()
+            && host.started + long < self.now
+            && !self.checks.stopping.contains(&(j, host.generation))
+            && host.is_fit(group)
+            && host
+                .local
+                .get(group)
+                .is_some_and(|l| l.ready && l.since + long < self.now)
+    }
+
+    /// When an operator has asked for something.
+    pub(super) fn note_asked(&mut self, id: u64, host: usize, group: Option<String>) {
+        let generation = self.hosts[host].generation;
+        self.checks.asked.insert(id, (host, generation, group));
+    }
+
+    /// When an operator is answered.
+    pub(super) fn check_answer(
+        &mut self,
+        i: usize,
+        id: u64,
+        answer: &Answer,
+    ) -> Result<(), String> {
+        let told = |what: &str| Err(format!("{:?}: {} {what}: {answer:?}", self.now, NAMES[i]));
+        let Some((host, _, group)) = self.checks.asked.remove(&id) else {
+            return told("answers what nobody has asked");
+        };
+        if host != i {
+            return told("answers for another");
+        }
+        if let (Answer::HandedOver { to, .. }, Some(group)) = (answer, group) {
+            let to = NAMES.iter().position(|name| name == to).unwrap_or(i);
+            let active = self.checks.active.get(&(to, group));
+            if active.is_none_or(|at| *at + DEADTIME < self.now) {
+                return told("says that a group is elsewhere");
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn note_resumed(&mut self, i: usize) {
@@ -415,6 +516,14 @@ impl World {
 
     /// When everything has been mended for long enough.
     pub(super) fn check_settled(&self) -> Result<(), String> {
+        for (host, generation, group) in self.checks.asked.values() {
+            if self.hosts[*host].generation == *generation {
+                return Err(format!(
+                    "at the end {} owes an answer of {group:?}",
+                    NAMES[*host]
+                ));
+            }
+        }
         for group in GROUPS {
             let active: Vec<&str> = (0..self.hosts.len())
                 .filter(|i| self.is_active(*i, group) && self.hosts[*i].holds.contains(group))

@@ -26,6 +26,20 @@ pub(super) enum Fault {
         group: usize,
         ready: bool,
     },
+    /// An operator hands a group over, to a certain director or to any.
+    Handover {
+        host: usize,
+        group: usize,
+        to: Option<usize>,
+    },
+    /// An operator makes a director stand by, in one group or all, or undoes that.
+    Standby {
+        host: usize,
+        group: Option<usize>,
+        on: bool,
+    },
+    /// The clock leaps ahead, as that of a guest that goes on elsewhere may.
+    Leap(usize, Duration),
     Cut {
         links: Vec<(usize, usize, usize)>,
         cut: bool,
@@ -59,7 +73,7 @@ impl World {
             let host = self.rng.usize(0..self.hosts.len());
             let group = self.rng.usize(0..GROUPS.len());
             let first = if self.plan.steady { 5 } else { 0 };
-            match self.rng.u8(first..14) {
+            match self.rng.u8(first..18) {
                 0 => {
                     // Now and then it is back before it was missed.
                     let soon = from + Duration::from_millis(self.rng.u64(1..150));
@@ -70,7 +84,12 @@ impl World {
                 }
                 1 => self.fault(from, Fault::PowerOff(host), until, Fault::Start(host)),
                 2 => self.fault(from, Fault::Stop(host), until, Fault::Start(host)),
-                3 | 4 => self.fault(from, Fault::Pause(host), until, Fault::Resume(host)),
+                3 => self.fault(from, Fault::Pause(host), until, Fault::Resume(host)),
+                4 if self.rng.u8(0..4) == 0 => {
+                    let by = Duration::from_millis(self.rng.u64(1..5000));
+                    self.at(from, Action::Fault(Fault::Leap(host, by)));
+                }
+                4 => self.fault(from, Fault::Pause(host), until, Fault::Resume(host)),
                 5 => {
                     let fitness = [0, 0, 500][self.rng.usize(0..3)];
                     let good = Fault::Fitness {
@@ -144,6 +163,20 @@ impl World {
                     };
                     self.fault(from, Fault::Replay(count), until, again);
                 }
+                13 | 14 => {
+                    let to = self.rng.bool().then(|| self.rng.usize(0..self.hosts.len()));
+                    let again = Fault::Handover { host, group, to };
+                    // Wherever the group is, one of these meets its owner.
+                    for host in 0..self.hosts.len() {
+                        self.at(from, Action::Fault(Fault::Handover { host, group, to }));
+                    }
+                    self.at(until, Action::Fault(again));
+                }
+                15 | 16 => {
+                    let group = self.rng.bool().then_some(group);
+                    let standby = |on| Fault::Standby { host, group, on };
+                    self.fault(from, standby(true), until, standby(false));
+                }
                 _ => {
                     let peer = self.rng.usize(0..self.hosts.len());
                     let refusal = Fault::FalseRefusal { host, peer };
@@ -178,7 +211,12 @@ impl World {
                     fitness: 1000,
                 };
                 self.at(self.now, Action::Fault(fit));
+                let group = Some(group);
+                let on = false;
+                self.at(self.now, Action::Fault(Fault::Standby { host, group, on }));
             }
+            let (group, on) = (None, false);
+            self.at(self.now, Action::Fault(Fault::Standby { host, group, on }));
         }
     }
 
@@ -227,6 +265,31 @@ impl World {
             }
             Fault::Ready { host, group, ready } => {
                 return self.set_local(host, group, |local| local.ready = ready);
+            }
+            Fault::Handover { host, group, to } => {
+                if self.hosts[host].run.is_none() || self.hosts[host].paused {
+                    return Ok(());
+                }
+                self.seq += 1;
+                let (id, group) = (self.seq, GROUPS[group].to_owned());
+                self.note_asked(id, host, Some(group.clone()));
+                let to = to.map(|to| NAMES[to].to_owned());
+                return self.tell(host, Input::Handover { id, group, to });
+            }
+            Fault::Standby { host, group, on } => {
+                if self.hosts[host].run.is_none() || self.hosts[host].paused {
+                    return Ok(());
+                }
+                self.seq += 1;
+                let id = self.seq;
+                self.note_asked(id, host, None);
+                return self.set_standby(id, host, group, on);
+            }
+            Fault::Leap(i, by) => {
+                self.disturb();
+                self.note_paused(i);
+                self.hosts[i].ahead += by;
+                self.checks.leapt.insert(i);
             }
             Fault::Cut { links, cut } => {
                 self.disturb();
@@ -436,6 +499,39 @@ impl World {
                 ready,
             },
         )
+    }
+
+    fn set_standby(
+        &mut self,
+        id: u64,
+        host: usize,
+        group: Option<usize>,
+        on: bool,
+    ) -> Result<(), String> {
+        let now = self.now;
+        // All groups together are undone together.
+        let all = self.hosts[host]
+            .run
+            .as_ref()
+            .is_some_and(|machine| machine.standby);
+        let concerned = GROUPS
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| group.is_none_or(|g| g == *i));
+        for (_, name) in concerned.filter(|_| on || group.is_none() || !all) {
+            let known = &mut self.hosts[host];
+            if on {
+                known.standby.insert((*name).to_owned());
+            } else {
+                known.standby.remove(*name);
+            }
+            if let Some(local) = known.local.get_mut(*name) {
+                local.since = now;
+            }
+            self.note_local(host, name);
+        }
+        let group = group.map(|group| GROUPS[group].to_owned());
+        self.tell(host, Input::Standby { id, group, on })
     }
 
     fn all_links(&self) -> Vec<(usize, usize, usize)> {

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::Method;
+use hyper::body::{Bytes, Incoming};
 use tokio::time::timeout;
 
 use super::{Client, Error};
@@ -37,7 +38,9 @@ impl Client {
             .build()
             .map_err(Error::system("prepare to ask", &self.socket))?;
         runtime.block_on(async {
-            let response = self.in_time(self.timeout, self.send(&path)).await??;
+            let response = self
+                .in_time(self.timeout, self.send(Method::GET, &path, Bytes::new()))
+                .await??;
             if !response.status().is_success() {
                 self.in_time(self.timeout, self.take(response)).await??;
                 return Ok(());

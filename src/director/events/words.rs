@@ -35,6 +35,7 @@ impl What {
             | Self::DirectorConfig { same: true, .. }
             | Self::PathUp { .. }
             | Self::GroupActive { .. }
+            | Self::GroupOffered { .. }
             | Self::GroupStandby { .. }
             | Self::GroupConflictOver { .. }
             | Self::Takeover { .. }
@@ -124,6 +125,9 @@ impl fmt::Display for What {
                 epoch,
                 reason,
             } => write!(f, "active in {group}, epoch {epoch}: {reason}"),
+            Self::GroupOffered { group, to, reason } => {
+                write!(f, "gives {group} to {to}: {reason}")
+            }
             Self::GroupStandby { group, reason } => write!(f, "standby in {group}: {reason}"),
             Self::GroupConflict { group, rival } => write!(f, "{rival} is active in {group} too"),
             Self::GroupConflictOver { group, rival } => {

@@ -31,6 +31,7 @@ const SYSCTLS: &[(&str, &str)] = &[
 const OWN_FOLDERS: &[&str] = &[
     "/run/caribe",
     "/etc/caribe",
+    "/var/lib/caribe",
     "/var/lib/nginx",
     "/var/log/nginx",
 ];

@@ -58,6 +58,12 @@ const VERBS: &[Verb] = &[
         action: Action::Measurement(bench::run),
     },
     Verb {
+        name: "sim",
+        usage: "sim [--seeds N]",
+        does: "so many runs of simulated directors on bad networks, 100,000 if not said",
+        action: Action::Host(sim),
+    },
+    Verb {
         name: "shell",
         usage: "shell",
         does: "a prompt inside, with the pair running; `ha1 CMD` runs a command on a host",
@@ -197,8 +203,32 @@ fn test(args: &[String]) -> Result<u8, String> {
     Ok(0)
 }
 
+fn sim(args: &[String]) -> Result<u8, String> {
+    let seeds = match args {
+        [] => "100000",
+        [option, seeds] if option == "--seeds" && seeds.parse::<u64>().is_ok() => seeds,
+        _ => return Err("`sim` takes `--seeds N` and nothing else".to_owned()),
+    };
+    let test = "cluster::sim::tests::the_rules_hold_on_a_bad_network";
+    let fixed = [
+        "test",
+        "--release",
+        "--locked",
+        "--package",
+        "caribe",
+        "--lib",
+        test,
+    ];
+    run_cargo(&fixed, &[], &[("SEEDS", seeds)])?;
+    Ok(0)
+}
+
 /// Runs cargo in the project's own folder.
 fn cargo(fixed: &[&str], more: &[String]) -> Result<(), String> {
+    run_cargo(fixed, more, &[])
+}
+
+fn run_cargo(fixed: &[&str], more: &[String], env: &[(&str, &str)]) -> Result<(), String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
     let status = Command::new(program)
@@ -207,6 +237,7 @@ fn cargo(fixed: &[&str], more: &[String]) -> Result<(), String> {
         .arg(manifest)
         .args(&fixed[1..])
         .args(more)
+        .envs(env.iter().copied())
         .status()
         .map_err(|e| format!("cannot run cargo: {e}"))?;
     if status.success() {
