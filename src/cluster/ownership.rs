@@ -89,6 +89,14 @@ pub(super) struct View<'a> {
     pub(super) claim: Option<&'a Claim>,
 }
 
+/// What a peer says that gives a group away.
+#[derive(Clone, Copy, Debug)]
+struct Offer<'a> {
+    by: &'a str,
+    to: &'a str,
+    epoch: u64,
+}
+
 /// What a director is, when it judges.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Me<'a> {
@@ -218,7 +226,12 @@ impl Group {
         let other = peers
             .iter()
             .filter_map(|peer| Some((peer.living_claim()?, peer.name)))
-            .filter(|(claim, _)| claim.role != Role::Standby)
+            .filter(|(claim, _)| match claim.role {
+                Role::Standby => false,
+                Role::Active => true,
+                // Whoever still lets go of what it had before us has nothing any more.
+                Role::Releasing => self.role != Role::Releasing || claim.epoch > self.epoch,
+            })
             .max_by_key(|(claim, name)| (claim.role == Role::Active, claim.epoch, *name));
         self.owner = match (self.role, other) {
             (Role::Standby | Role::Releasing, None) => None,
@@ -337,12 +350,15 @@ impl Group {
         peers: &[View<'_>],
         now: Time,
     ) -> (Verdict, Option<Time>) {
-        let active = |name: Option<&str>| {
+        // Whoever has claimed it since, and has it still or gives it on.
+        let newer = |gives: bool| {
             peers.iter().find(|peer| {
-                name.is_none_or(|name| peer.name == name)
-                    && peer
-                        .living_claim()
-                        .is_some_and(|claim| claim.role == Role::Active && claim.epoch > self.epoch)
+                let claim = peer.living_claim().filter(|c| c.epoch > self.epoch);
+                claim.is_some_and(|claim| match claim.role {
+                    Role::Standby => false,
+                    Role::Active => true,
+                    Role::Releasing => gives && claim.offer.is_some(),
+                })
             })
         };
         match &self.leaving {
@@ -352,7 +368,7 @@ impl Group {
                 if !me.rules.keep(Rule::ClaimIsAwaited) {
                     return (Verdict::Remove, None);
                 }
-                if let Some(owner) = active(None) {
+                if let Some(owner) = newer(false) {
                     let to = owner.name.to_owned();
                     let until = now + LINGER;
                     self.leaving = Some(Leaving::Lingering { to, until });
@@ -372,11 +388,16 @@ impl Group {
                 };
                 (verdict, None)
             }
-            Some(Leaving::Lingering { to, until }) => {
-                if active(Some(to)).is_some() && now < *until {
-                    (Verdict::Keep, Some(*until))
-                } else {
-                    (Verdict::Remove, None)
+            Some(Leaving::Lingering { until, .. }) => {
+                let until = *until;
+                let may_take = !(me.stopping || self.removed || self.standby);
+                match self.standing_offer(peers) {
+                    Some(offer) if offer.to == me.name && may_take => {
+                        let by = offer.by.to_owned();
+                        (Verdict::Take(Taken::Offered { by }), None)
+                    }
+                    _ if newer(true).is_some() && now < until => (Verdict::Keep, Some(until)),
+                    _ => (Verdict::Remove, None),
                 }
             }
         }
@@ -392,9 +413,11 @@ impl Group {
             self.free = None;
             return (Verdict::Keep, None);
         }
+        let offer = self.standing_offer(peers);
+        let ours = offer.filter(|offer| offer.to == me.name);
         if peers
             .iter()
-            .any(|peer| self.is_held_by(me, *peer) || said_held(me, *peer, peers))
+            .any(|peer| is_held_by(me, *peer, ours) || said_held(me, *peer, peers))
         {
             self.free = None;
             self.unfit_told = false;
@@ -415,11 +438,9 @@ impl Group {
             return (verdict, None);
         }
         self.unfit_told = false;
-        let offer = self.standing_offer(peers);
-        if let Some((by, to)) = offer
-            && to == me.name
-        {
-            return (Verdict::Take(Taken::Offered { by: by.to_owned() }), None);
+        if let Some(offer) = ours {
+            let by = offer.by.to_owned();
+            return (Verdict::Take(Taken::Offered { by }), None);
         }
         let mine = self.standing(me.priority).rank(me.name);
         let better = u32::try_from(better_candidates(peers, mine)).unwrap_or(u32::MAX);
@@ -441,21 +462,6 @@ impl Group {
                 .any(|c| gets_ready(c.standing))
     }
 
-    fn is_held_by(&self, me: Me<'_>, peer: View<'_>) -> bool {
-        peer.living_claim().is_some_and(|claim| match claim.role {
-            Role::Standby => false,
-            Role::Active => true,
-            Role::Releasing => {
-                let ours = claim.offer.as_deref() == Some(me.name) && claim.epoch >= self.seen;
-                let broken = match claim.offer {
-                    Some(_) => !me.rules.keep(Rule::OfferIsExclusive),
-                    None => !me.rules.keep(Rule::ReleaseIsAwaited),
-                };
-                !ours && !broken
-            }
-        })
-    }
-
     /// The unfit takes a group only if it knows of every other director that it is unfit too, or
     /// does not run. Of a silent one it cannot know: it may be itself that is cut off.
     fn may_take(&self, me: Me<'_>, peers: &[View<'_>]) -> bool {
@@ -469,12 +475,18 @@ impl Group {
     }
 
     /// Who gives the group away, and to whom.
-    fn standing_offer<'a>(&self, peers: &[View<'a>]) -> Option<(&'a str, &'a str)> {
+    fn standing_offer<'a>(&self, peers: &[View<'a>]) -> Option<Offer<'a>> {
         peers
             .iter()
             .filter_map(|peer| Some((peer.name, peer.living_claim()?)))
             .filter(|(_, claim)| claim.role == Role::Releasing && claim.epoch >= self.seen)
-            .find_map(|(name, claim)| Some((name, claim.offer.as_deref()?)))
+            .find_map(|(by, claim)| {
+                Some(Offer {
+                    by,
+                    to: claim.offer.as_deref()?,
+                    epoch: claim.epoch,
+                })
+            })
     }
 
     fn reason(&self, me: Me<'_>, peers: &[View<'_>]) -> Taken {
@@ -577,6 +589,25 @@ impl Group {
         self.since = now;
         self.free = None;
     }
+}
+
+/// Whether a peer keeps us from taking a group, which we may be offered.
+fn is_held_by(me: Me<'_>, peer: View<'_>, ours: Option<Offer<'_>>) -> bool {
+    peer.living_claim().is_some_and(|claim| match claim.role {
+        Role::Standby => false,
+        Role::Active => true,
+        Role::Releasing => match &claim.offer {
+            Some(_) => {
+                let ours = ours.is_some_and(|offer| claim.epoch <= offer.epoch);
+                !ours && me.rules.keep(Rule::OfferIsExclusive)
+            }
+            // One that has left before the offer was made does not answer for the VIPs any more.
+            None => {
+                let before = ours.is_some_and(|offer| claim.epoch < offer.epoch);
+                !before && me.rules.keep(Rule::ReleaseIsAwaited)
+            }
+        },
+    })
 }
 
 /// Whether all peers are away, and one at least for no other reason than that it is not heard.

@@ -43,6 +43,8 @@ pub(super) struct Checks {
     asked: BTreeMap<u64, (usize, u64, Option<String>)>,
     /// Whose clock has leapt.
     pub(super) leapt: BTreeSet<usize>,
+    /// Of whom a director has been told falsely that it does not run.
+    pub(super) slandered: BTreeSet<(usize, usize)>,
     /// When somebody was last killed.
     pub(super) disorder: Time,
     /// Why the last one left each group.
@@ -276,14 +278,17 @@ impl World {
         if host.standby.contains(group) && *why != Taken::Unclaimed {
             return told("though it stands by".to_owned());
         }
-        if host
-            .local
-            .get(group)
-            .is_some_and(|local| !local.fitness.is_fit())
+        // What nobody claims stays where it was, with whoever is there.
+        if *why != Taken::Unclaimed
+            && host
+                .local
+                .get(group)
+                .is_some_and(|local| !local.fitness.is_fit())
         {
             let long_ago = self.now.saturating_sub(Duration::from_millis(3500));
             let fit = self.hosts.iter().enumerate().position(|(j, other)| {
                 other.run.is_some()
+                    && !self.checks.slandered.contains(&(i, j))
                     && !self.checks.stopping.contains(&(j, other.generation))
                     && !other.paused
                     && other.started < long_ago

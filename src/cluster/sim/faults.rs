@@ -378,6 +378,7 @@ impl World {
             }
             Fault::FalseRefusal { host, peer } => {
                 self.disturb();
+                self.checks.slandered.insert((host, peer));
                 for path in 0..self.paths {
                     if !self.hosts[host].paused {
                         let peer = NAMES[peer].to_owned();
