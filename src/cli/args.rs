@@ -59,7 +59,7 @@ pub enum Command {
     Events(EventsArgs),
     /// Give a group that is active here to another director
     ///
-    /// Only to one that is fit and ready; no packet is lost. The group stays there: no automatic
+    /// Only to one that is fit and ready, and without a gap. The group stays there: no automatic
     /// failback undoes it.
     Handover(HandoverArgs),
     /// Give everything to other directors and take nothing, for as long as it is not undone
