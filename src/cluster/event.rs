@@ -382,7 +382,7 @@ pub enum Event {
 pub enum DeathCause {
     /// Silent on every path for deadtime.
     Silence,
-    /// Its host said on every path that nobody listens.
+    /// Its host said on every path that nobody listens, or its guard that it has died.
     Refused,
     /// It said that it stops, and holds nothing.
     Stopped,

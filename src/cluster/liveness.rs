@@ -399,7 +399,9 @@ impl Peer {
         own: Own<'_>,
         now: Time,
     ) -> Accepted {
-        self.listen_to_the_beat(heartbeat.counter, own, now);
+        if !heartbeat.is_last_word() {
+            self.listen_to_the_beat(heartbeat.counter, own, now);
+        }
         let round_trip =
             proof.map(|(echo, sent)| now.saturating_sub(sent).saturating_sub(echo.held));
         if let Some(session) = &mut self.session {
@@ -421,8 +423,10 @@ impl Peer {
             self.round_trip = round_trip;
         }
         accepted.silence = self.heard.map(|at| now.saturating_sub(at));
-        // Who has said that it stops repeats it for a while; that is no life.
-        let stopped = self.death == Some(DeathCause::Stopped) && !accepted.restarted;
+        // Who has said that it stops repeats it for a while, and its last word says that it died;
+        // that is no life.
+        let stopped = self.death == Some(DeathCause::Stopped) && !accepted.restarted
+            || heartbeat.is_last_word();
         accepted.awoke = !self.alive && !stopped;
         if accepted.awoke {
             self.alive = true;
@@ -436,7 +440,9 @@ impl Peer {
                 .heard
                 .filter(|_| path.up)
                 .map(|at| now.saturating_sub(at));
-            path.measure(heartbeat.counter, accepted.interval, own.warntime);
+            if !heartbeat.is_last_word() {
+                path.measure(heartbeat.counter, accepted.interval, own.warntime);
+            }
             path.round_trip = round_trip.or(path.round_trip);
             path.counter = Some(heartbeat.counter);
             path.heard = Some(now);
@@ -460,7 +466,8 @@ impl Path {
         };
         self.intervals.add(interval);
         self.late += u64::from(interval > warntime);
-        self.lost += counter.saturating_sub(last).saturating_sub(1);
+        let lost = counter.saturating_sub(last).saturating_sub(1);
+        self.lost = self.lost.saturating_add(lost);
     }
 
     fn silent_at(&self, timing: Deadlines) -> Option<Time> {

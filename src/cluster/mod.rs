@@ -25,8 +25,9 @@
 //! *hears us* if it has echoed one that we sent within deadtime. A peer is dead when it is silent
 //! for deadtime; when its host has said on every path that is up that nobody listens, and no
 //! heartbeat has contradicted that for a tenth of a keepalive (2 ms at least: such a message can be
-//! forged, and a peer that lives is asked to answer); or when it says that it stops and holds
-//! nothing. A dead peer that speaks again is alive.
+//! forged, and a peer that lives is asked to answer); when it says that it stops and holds
+//! nothing; or when somebody who outlives it sends its *last word*, a heartbeat with the greatest
+//! counter, which it signed for that while it lived. A dead peer that speaks again is alive.
 //!
 //! **Who owns a group.** A director judges by what it hears, after each input:
 //! - Standby, and no living peer is active or still releasing: it takes the group if it is the best
@@ -86,6 +87,7 @@ mod auth;
 mod event;
 mod heartbeat;
 mod histogram;
+mod last_word;
 mod liveness;
 mod machine;
 mod ownership;

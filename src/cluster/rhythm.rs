@@ -42,7 +42,7 @@ impl Rhythm {
         }
         let lost = gap.saturating_sub(1);
         self.watched += interval;
-        self.lost += lost;
+        self.lost = self.lost.saturating_add(lost);
         self.lost_in_a_row = self.lost_in_a_row.max(lost);
         let due = u32::try_from(gap).map_or(interval, |gap| keepalive.saturating_mul(gap));
         self.delays.add(interval.saturating_sub(due));

@@ -18,6 +18,7 @@ use super::fitness::Reach;
 use super::guard::{self, Charge, Guard};
 use super::late::LateLog;
 use super::orders::{self, Order};
+use super::paths::Letter;
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
 use super::watchdog::Watchdog;
@@ -61,6 +62,7 @@ pub(super) struct Core {
     verdict_reports: mpsc::Receiver<Verdict>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     guard: Option<Guard>,
+    last_words: Vec<Letter>,
     watchdog: Option<Watchdog>,
     history: watch::Sender<Arc<History>>,
     late: LateLog,
@@ -177,6 +179,7 @@ impl Core {
             verdict_reports,
             snapshots,
             guard: None,
+            last_words: Vec::new(),
             watchdog: None,
             history: watch::Sender::new(Arc::new(history)),
             late: LateLog::default(),
@@ -188,6 +191,11 @@ impl Core {
 
     pub(super) fn watched_by(&mut self, watchdog: Option<Watchdog>) {
         self.watchdog = watchdog;
+    }
+
+    /// What a guard shall tell the peers if this process dies.
+    pub(super) fn leave_last_words(&mut self, letters: Vec<Letter>) {
+        self.last_words = letters;
     }
 
     pub(super) fn guarded_by(&mut self, guard: Guard) {
@@ -204,7 +212,13 @@ impl Core {
         let grace = guard::grace(&self.config, succeeded);
         if guard.told().grace != grace {
             let vips = guard.told().vips.clone();
-            guard.charge(&Charge { vips, grace });
+            let linger = guard.told().linger;
+            guard.charge(&Charge {
+                vips,
+                grace,
+                last_words: self.last_words.clone(),
+                linger,
+            });
         }
     }
 

@@ -53,7 +53,7 @@ pub use snapshot::Snapshot;
 pub use wishes::SaveError;
 
 use crate::clock;
-use crate::cluster::{Codec, Input, Keys, Limit, Settings};
+use crate::cluster::{Codec, Heartbeat, Input, Keys, Limit, Settings};
 use crate::config::{KeyRing, Loaded};
 use crate::lvs::{self, Owned};
 use crate::vip::{self, Vips};
@@ -181,6 +181,10 @@ impl Director {
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
             Err(error) => tracing::warn!(%error, "memory is not locked"),
         }
+        let session = random()?;
+        let last_word = Heartbeat::last_word(&settings, session);
+        let last_words =
+            paths::letters(config, &loaded.node, |path| codec.encode(path, &last_word));
         let recorder = match record {
             Some(path) => Some(Recorder::spawn(path).map_err(|source| Error::Record {
                 path: path.to_owned(),
@@ -188,7 +192,7 @@ impl Director {
             })?),
             None => None,
         };
-        let mut machine = Recorded::new(settings, random()?, now, recorder);
+        let mut machine = Recorded::new(settings, session, now, recorder);
         let wishes = Wishes::new(&loaded.node);
         for input in stand_by_as_before(&wishes) {
             machine.handle(input, now);
@@ -221,6 +225,7 @@ impl Director {
             reach,
             now,
         )?;
+        core.leave_last_words(last_words);
         // Last, so that a director that can't start leaves no watchdog behind.
         core.watched_by(Watchdog::start(beats, config.watchdog.device.as_deref())?);
         let history = core.history();

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use lab::director::{CONFIG, program};
-use lab::farm::Settings;
+use lab::farm::{self, Settings};
 use lab::{Family, Farm, Mode, kernel_test, until};
 use rustix::process::Signal;
 
@@ -44,6 +44,42 @@ kernel_test! {
         until("the guard has ended", SOON, || guards(&farm).is_empty());
         let own = farm.ha1.host.sh("ip -o address show");
         assert!(own.contains("192.0.2.11/24") && own.contains("10.0.1.11/24"), "{own}");
+    }
+
+    fn peers_are_told_of_a_death_whatever_the_path(lab) {
+        // Silence would tell after a minute, and of these paths nobody refuses a heartbeat.
+        let settings = Settings {
+            keepalive: "500ms", deadtime: "60s", initdead: "60s", ..Settings::default()
+        };
+        let plain = farm::config(Mode::Direct, Family::V4, &settings);
+        let mut farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
+        for path in [
+            r#"{ multicast = "239.1.2.3", interface = "eth2" }"#,
+            r#"{ broadcast = "10.9.0.255", interface = "eth2" }"#,
+        ] {
+            let mut text = plain.clone();
+            for last in [11, 12] {
+                text = text.replace(&format!("{{ udp = \"192.0.2.{last}\" }}"), path);
+            }
+            for director in [&farm.ha1, &farm.ha2] {
+                director.host.write(CONFIG, 0o644, &text);
+            }
+            farm.start_pair();
+            // The guard must have been told that a peer lives.
+            until("each hears the other", SOON, || {
+                [(&farm.ha1, 1), (&farm.ha2, 0)].into_iter().all(|(director, peer)| {
+                    let status = director.status().unwrap_or_default();
+                    status["directors"][peer]["hears_us"] == true
+                })
+            });
+            farm.ha1.kill();
+            farm.ha2.wait_active("web", SOON);
+            let log = farm.ha2.log();
+            assert!(log.contains("not running"), "{path}: {log}");
+            until("its guard has removed the VIP", SOON, || !farm.has_vip(&farm.ha1));
+            assert!(farm.has_vip(&farm.ha2));
+            farm.ha2.stop();
+        }
     }
 
     fn release_removes_what_is_left_and_spares_a_director_that_runs(lab) {

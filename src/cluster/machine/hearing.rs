@@ -179,12 +179,17 @@ impl Machine {
             return;
         };
         if peer.alive && heartbeat.stopping && holds_none {
-            peer.die(DeathCause::Stopped, self.now);
+            let cause = if heartbeat.is_last_word() {
+                DeathCause::Refused
+            } else {
+                DeathCause::Stopped
+            };
+            peer.die(cause, self.now);
             let (peer, silence) = (heartbeat.sender.clone(), Duration::ZERO);
             self.event(Event::PeerDead {
                 peer,
                 silence,
-                cause: DeathCause::Stopped,
+                cause,
             });
             self.changed = true;
         }

@@ -4,7 +4,9 @@
 //! share its VIPs with a host that nobody looks after. The guard holds the other end of a pipe; when
 //! that closes and the daemon has not said farewell, the guard acts as it was told last:
 //!
-//! - Peers were alive: one of them takes over at once, so the VIPs are removed at once.
+//! - Peers were alive: the guard tells them that the daemon has died, by a last word that the daemon
+//!   has written and signed before, so that one of them takes over at once; a moment later, when
+//!   that one has announced the VIPs, it removes them here.
 //! - No peer was alive: nobody else can serve, and the kernel still does. So the guard waits a while
 //!   for the daemon's next run, which adopts the addresses and loses no connection; only if none
 //!   comes are they removed.
@@ -17,6 +19,7 @@ mod process;
 mod signals;
 mod watch;
 
+pub use super::paths::Letter;
 pub use keeper::Guard;
 pub use process::run;
 pub use watch::Charge;
@@ -25,6 +28,9 @@ use std::time::Duration;
 
 use crate::config::Config;
 
+/// Takes a peer to announce its first addresses, with much to spare.
+const LINGER: Duration = Duration::from_millis(200);
+
 /// The charge of a director that has just started: nobody knows yet of a peer that lives.
 #[must_use]
 pub fn first_charge(config: &Config) -> Charge {
@@ -32,7 +38,14 @@ pub fn first_charge(config: &Config) -> Charge {
     Charge {
         vips: groups.flat_map(|group| group.vips.clone()).collect(),
         grace: grace(config, false),
+        last_words: Vec::new(),
+        linger: linger(config),
     }
+}
+
+/// How long addresses stay behind a daemon that a peer is following.
+fn linger(config: &Config) -> Duration {
+    LINGER.min(config.heartbeat.deadtime / 4)
 }
 
 /// How long the guard may wait for the daemon's next run. A fresh director waits for at least

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::super::realtime;
 use super::signals;
-use super::watch::{Order, Verdict, Watch};
+use super::watch::{Order, Removal, Verdict, Watch};
 use crate::clock::{self, Time};
 use crate::config::model::Vip;
 use crate::vip;
@@ -42,7 +42,7 @@ pub fn run(daemon_lock: &Path, daemon: u32, own_lock: &Path) -> bool {
         watch.handle_timeout(now);
         match watch.verdict() {
             Some(Verdict::Leave) => return true,
-            Some(Verdict::Remove(vips)) => return remove(vips),
+            Some(Verdict::Remove(removal)) => return carry_out(removal),
             None => {}
         }
         if lock.is_none() {
@@ -87,6 +87,18 @@ fn read(input: &Stdin, unread: &mut Vec<u8>, watch: &mut Watch) {
             Err(error) => tracing::error!(%error, "an order of the daemon makes no sense"),
         }
     }
+}
+
+/// Tells the peers before it removes anything: whoever takes over has announced the addresses
+/// when they go here, and until then the kernel serves.
+fn carry_out(removal: &Removal) -> bool {
+    for letter in &removal.last_words {
+        if let Err(error) = letter.send() {
+            tracing::debug!(to = %letter.to, %error, "the daemon's last word was not sent");
+        }
+    }
+    wait(&[], removal.linger);
+    remove(&removal.vips)
 }
 
 fn remove(vips: &BTreeSet<Vip>) -> bool {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::config::model::Vip;
+use crate::director::paths::Letter;
 
 /// What to do when the daemon dies.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -16,6 +17,10 @@ pub struct Charge {
     /// How long the daemon's next run may take to appear before they are removed; zero while a peer
     /// lives that takes over.
     pub grace: Duration,
+    /// What the peers are told first if there is no grace: that the daemon has died.
+    pub last_words: Vec<Letter>,
+    /// How long the addresses then stay, so that a peer has announced them before they go.
+    pub linger: Duration,
 }
 
 /// What the daemon tells its guard.
@@ -30,10 +35,21 @@ pub(super) enum Order {
 /// What the guard is to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
-    /// Remove these, then end.
-    Remove(BTreeSet<Vip>),
+    /// Tell the peers, linger, remove these, then end.
+    Remove(Removal),
     /// End.
     Leave,
+}
+
+/// How addresses are removed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Removal {
+    /// The addresses.
+    pub(super) vips: BTreeSet<Vip>,
+    /// Sent first.
+    pub(super) last_words: Vec<Letter>,
+    /// Between the two.
+    pub(super) linger: Duration,
 }
 
 /// The guard's state.
@@ -69,10 +85,14 @@ impl Watch {
         *self = match std::mem::take(self) {
             // It had no VIP yet that we know of.
             Self::Idle => Self::Decided(Verdict::Leave),
-            Self::Charged(Charge { vips, grace }) if grace.is_zero() => {
-                Self::Decided(Verdict::Remove(vips))
+            Self::Charged(charge) if charge.grace.is_zero() => {
+                Self::Decided(Verdict::Remove(Removal {
+                    vips: charge.vips,
+                    last_words: charge.last_words,
+                    linger: charge.linger,
+                }))
             }
-            Self::Charged(Charge { vips, grace }) => Self::Waiting {
+            Self::Charged(Charge { vips, grace, .. }) => Self::Waiting {
                 vips,
                 until: now + grace,
             },
@@ -92,7 +112,11 @@ impl Watch {
         if let Self::Waiting { vips, until } = self
             && now >= *until
         {
-            *self = Self::Decided(Verdict::Remove(std::mem::take(vips)));
+            // Nobody lives who could be told.
+            *self = Self::Decided(Verdict::Remove(Removal {
+                vips: std::mem::take(vips),
+                ..Removal::default()
+            }));
         }
     }
 
@@ -113,9 +137,12 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, HostFacts};
+    use crate::director::paths::letters;
 
     const NOW: Time = Duration::from_secs(50);
     const GRACE: Duration = Duration::from_millis(500);
+    const LINGER: Duration = Duration::from_millis(75);
 
     fn vips() -> BTreeSet<Vip> {
         BTreeSet::from([Vip {
@@ -127,17 +154,36 @@ mod tests {
 
     fn charged(grace: Duration) -> Watch {
         let mut watch = Watch::default();
-        let vips = vips();
-        watch.handle_order(Order::Charge(Charge { vips, grace }));
+        watch.handle_order(Order::Charge(charge(grace)));
         watch
     }
 
+    fn charge(grace: Duration) -> Charge {
+        Charge {
+            vips: vips(),
+            grace,
+            last_words: vec![letter()],
+            linger: LINGER,
+        }
+    }
+
+    fn letter() -> Letter {
+        let config = include_str!("../../../examples/web-farm.toml");
+        let loaded = config::parse(config, "web-farm.toml", &HostFacts::unchecked()).unwrap();
+        letters(&loaded.config, "ha1", |_| vec![1, 2, 3]).remove(0)
+    }
+
     #[test]
-    fn with_a_peer_alive_the_vips_leave_at_once() {
+    fn a_peer_that_lives_is_told_before_the_vips_leave() {
         let mut watch = charged(Duration::ZERO);
         assert_eq!(watch.verdict(), None);
         watch.handle_end(NOW);
-        assert_eq!(watch.verdict(), Some(&Verdict::Remove(vips())));
+        let removal = Removal {
+            vips: vips(),
+            last_words: vec![letter()],
+            linger: LINGER,
+        };
+        assert_eq!(watch.verdict(), Some(&Verdict::Remove(removal)));
     }
 
     #[test]
@@ -147,7 +193,11 @@ mod tests {
         watch.handle_timeout(NOW + GRACE - Duration::from_nanos(1));
         assert!(watch.is_waiting());
         watch.handle_timeout(NOW + GRACE);
-        assert_eq!(watch.verdict(), Some(&Verdict::Remove(vips())));
+        let removal = Removal {
+            vips: vips(),
+            ..Removal::default()
+        };
+        assert_eq!(watch.verdict(), Some(&Verdict::Remove(removal)));
     }
 
     #[test]
@@ -164,9 +214,7 @@ mod tests {
     #[test]
     fn the_charge_told_last_counts() {
         let mut watch = charged(GRACE);
-        let vips = vips();
-        let grace = Duration::ZERO;
-        watch.handle_order(Order::Charge(Charge { vips, grace }));
+        watch.handle_order(Order::Charge(charge(Duration::ZERO)));
         watch.handle_end(NOW);
         assert!(watch.verdict().is_some());
     }
@@ -184,8 +232,7 @@ mod tests {
 
     #[test]
     fn what_is_written_on_the_pipe_is_read_back() {
-        let vips = vips();
-        let order = Order::Charge(Charge { vips, grace: GRACE });
+        let order = Order::Charge(charge(GRACE));
         let line = serde_json::to_string(&order).unwrap();
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Order>(&line).unwrap(), order);

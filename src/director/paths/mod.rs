@@ -5,8 +5,12 @@
 
 mod frame;
 mod group;
+mod letter;
 mod serial;
 mod udp;
+
+pub use letter::Letter;
+pub(super) use letter::letters;
 
 use std::io;
 use std::net::SocketAddr;
