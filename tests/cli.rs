@@ -102,6 +102,7 @@ fn snapshot() -> Snapshot {
             liveness: Liveness::Unknown,
             hears_us: None,
             same_config: None,
+            differing: Vec::new(),
             round_trip: None,
             rhythm: None,
             paths: Vec::new(),

@@ -342,6 +342,8 @@ pub enum Event {
         peer: String,
         /// Whether it does.
         same: bool,
+        /// The sections in which it differs, as far as they can be told.
+        differing: Vec<String>,
     },
     /// A peer's kernel said that nobody listens.
     Refused {

@@ -139,6 +139,8 @@ pub(super) struct Peer {
     pub(super) digest: Option<Digest>,
     /// What the last event said.
     pub(super) same_config: Option<bool>,
+    /// Its digest and ours, as compared last.
+    pub(super) compared: Option<(Digest, Digest)>,
     pub(super) stopping: bool,
     pub(super) claims: BTreeMap<String, Claim>,
 }
@@ -294,6 +296,13 @@ impl Peer {
     pub(super) fn deaf_at(&self, timing: Deadlines) -> Time {
         let echoed = self.echoed.map_or(self.since, |(_, sent)| sent);
         echoed.max(self.since).max(timing.listening) + timing.deadtime
+    }
+
+    /// The sections in which its configuration differs.
+    pub(super) fn differing(&self) -> Vec<String> {
+        let sections = self.compared.map(|(theirs, ours)| theirs.differing(&ours));
+        let sections = sections.into_iter().flatten();
+        sections.map(str::to_owned).collect()
     }
 
     /// Whether it has heard our heartbeat of this counter or a later one.

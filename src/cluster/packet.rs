@@ -6,7 +6,7 @@
 //! | 1 | version: 1 |
 //! | 4 | key id |
 //! | 8, 8, 8 | session, counter, clock in microseconds |
-//! | 8 | configuration digest |
+//! | 8, 18 | configuration digest: whole, and 2 for each of its 9 sections |
 //! | 1 | path |
 //! | 1 | flags: 1 stopping, 2 answer |
 //! | 1, 1 | number of peers, number of groups |
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use super::auth::{KeyId, Keys, TAG_LEN};
 use super::heartbeat::{Claim, Echo, Fitness, Heartbeat, Role, Standing};
 use super::settings::Settings;
-use crate::config::model::Digest;
+use crate::config::model::{Digest, SECTIONS};
 
 pub use crate::config::model::{MAX_DIRECTORS, MAX_GROUPS};
 
@@ -46,7 +46,7 @@ pub const MAX_DATAGRAM: usize = 1400;
 
 const MAGIC: [u8; 3] = *b"CRB";
 const VERSION: u8 = 1;
-const HEADER: usize = 44;
+const HEADER: usize = 44 + 2 * SECTIONS.len();
 const PEER: usize = 28;
 const GROUP: usize = 23;
 const NOBODY: u8 = 255;
@@ -203,7 +203,8 @@ impl Codec {
         out.extend(heartbeat.session.to_be_bytes());
         out.extend(heartbeat.counter.to_be_bytes());
         out.extend(micros(heartbeat.clock).to_be_bytes());
-        out.extend(heartbeat.digest.0);
+        out.extend(heartbeat.digest.whole);
+        out.extend(heartbeat.digest.sections.as_flattened());
         out.push(u8::try_from(path).unwrap_or(u8::MAX));
         out.push(u8::from(heartbeat.stopping) | u8::from(heartbeat.answer) << 1);
         out.push(u8::try_from(peers.len()).unwrap_or(u8::MAX));
@@ -430,7 +431,12 @@ impl<'a> Header<'a> {
         let session = u64::from_be_bytes(reader.array()?);
         let counter = u64::from_be_bytes(reader.array()?);
         let clock = Duration::from_micros(u64::from_be_bytes(reader.array()?));
-        let digest = Digest(reader.array()?);
+        let whole = reader.array()?;
+        let mut sections = [[0; 2]; SECTIONS.len()];
+        for section in &mut sections {
+            *section = reader.array()?;
+        }
+        let digest = Digest { whole, sections };
         let [path, flags, peers, groups] = reader.array()?;
         let cluster = reader.name()?;
         let sender = reader.name()?;

@@ -85,7 +85,10 @@ impl File {
             failback,
             preferred,
             tie: rng.bool(),
-            digest: Digest(rng.u64(..).to_be_bytes()),
+            digest: Digest {
+                whole: rng.u64(..).to_be_bytes(),
+                ..Digest::default()
+            },
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct PeerStatus {
     pub hears_us: bool,
     /// Whether it runs the same configuration; `None` until heard.
     pub same_config: Option<bool>,
+    /// The sections in which its configuration differs, as far as they can be told.
+    pub differing: Vec<String>,
     /// It said that it stops.
     pub stopping: bool,
     /// To it and back by the fastest paths, as last measured.
@@ -144,6 +146,7 @@ impl Machine {
             },
             hears_us: self.hears(peer),
             same_config: peer.same_config,
+            differing: peer.differing(),
             stopping: peer.stopping,
             round_trip: peer.round_trip,
             rhythm: peer.rhythm.clone(),

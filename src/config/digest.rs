@@ -1,6 +1,7 @@
 //! What two directors compare to know that they run the same settings.
 
 use ring::digest::{SHA256, digest};
+use serde::Serialize;
 
 use super::model::{Config, Digest, Match};
 
@@ -24,8 +25,24 @@ pub(super) fn of(config: &Config) -> Result<Digest, serde_json::Error> {
             ports.sort_unstable();
         }
     }
-    let hash = digest(&SHA256, &serde_json::to_vec(&meaning)?);
-    Ok(Digest(
-        hash.as_ref().first_chunk().copied().unwrap_or_default(),
-    ))
+    // In the order of `SECTIONS`.
+    let sections = [
+        start_of(&meaning.cluster)?,
+        start_of(&meaning.heartbeat)?,
+        start_of(&meaning.directors)?,
+        start_of(&meaning.reachability)?,
+        start_of(&meaning.groups)?,
+        start_of(&meaning.virtuals)?,
+        start_of(&meaning.ipvs)?,
+        start_of(&meaning.control)?,
+        start_of(&meaning.watchdog)?,
+    ];
+    let whole = start_of(&meaning)?;
+    Ok(Digest { whole, sections })
+}
+
+/// The beginning of the SHA-256 of what `part` means.
+fn start_of<const N: usize>(part: &impl Serialize) -> Result<[u8; N], serde_json::Error> {
+    let hash = digest(&SHA256, &serde_json::to_vec(part)?);
+    Ok(hash.as_ref().first_chunk().copied().unwrap_or([0; N]))
 }

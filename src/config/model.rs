@@ -50,10 +50,39 @@ pub struct Config {
     pub digest: Digest,
 }
 
-/// SHA-256 of the meaning of a configuration: equal on two directors exactly when they run the
+/// Digests of the meaning of a configuration: equal on two directors exactly when they run the
 /// same settings, whatever their comments and order of keys.
 #[derive(Clone, Copy, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Digest(pub [u8; 8]);
+pub struct Digest {
+    /// The beginning of the SHA-256 of all of it.
+    pub whole: [u8; 8],
+    /// The beginnings of the SHA-256 of each of [`SECTIONS`]: enough to tell where two differ.
+    pub sections: [[u8; 2]; SECTIONS.len()],
+}
+
+/// The sections of a configuration, as directors that differ name them.
+pub const SECTIONS: [&str; 9] = [
+    "[cluster]",
+    "[heartbeat]",
+    "[[director]]",
+    "[reachability]",
+    "[[group]]",
+    "[[virtual]]",
+    "[ipvs]",
+    "[control]",
+    "[watchdog]",
+];
+
+impl Digest {
+    /// The sections in which two configurations differ. None may be found although they do: once in
+    /// 65,536 times, or when they are of two versions of caribe.
+    #[must_use]
+    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let both = self.sections.iter().zip(&other.sections);
+        let differ = SECTIONS.iter().zip(both).filter(|(_, (a, b))| a != b);
+        differ.map(|(name, _)| *name).collect()
+    }
+}
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,7 +92,9 @@ impl fmt::Debug for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.whole
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

@@ -73,8 +73,12 @@ pub enum What {
     DirectorRefuses { director: String, path: usize },
     /// A director hears us, or no longer does.
     DirectorHears { director: String, hears_us: bool },
-    /// A director runs the same configuration, or another.
-    DirectorConfig { director: String, same: bool },
+    /// A director runs the same configuration, or one that differs in these sections.
+    DirectorConfig {
+        director: String,
+        same: bool,
+        differing: Vec<String>,
+    },
     /// Heartbeats come in on a path, counted from 0 in the configuration's order.
     PathUp { director: String, path: usize },
     /// A path has been silent for deadtime.

@@ -40,8 +40,18 @@ pub(super) fn event(event: &Event) {
             peer,
             hears_us: false,
         } => warn!(peer, "director does not hear us"),
-        Event::Config { peer, same: true } => info!(peer, "director runs the same configuration"),
-        Event::Config { peer, same: false } => warn!(peer, "director runs another configuration"),
+        Event::Config {
+            peer, same: true, ..
+        } => info!(peer, "director runs the same configuration"),
+        Event::Config {
+            peer,
+            same: false,
+            differing,
+        } => warn!(
+            peer,
+            differing = differing.join(", "),
+            "director runs another configuration"
+        ),
         Event::Refused { peer, path } => {
             info!(
                 peer,
@@ -108,9 +118,14 @@ pub(super) fn what(event: &Event) -> What {
             director: named(peer),
             hears_us: *hears_us,
         },
-        Event::Config { peer, same } => What::DirectorConfig {
+        Event::Config {
+            peer,
+            same,
+            differing,
+        } => What::DirectorConfig {
             director: named(peer),
             same: *same,
+            differing: differing.clone(),
         },
         Event::Refused { peer, path } => What::DirectorRefuses {
             director: named(peer),

@@ -90,6 +90,8 @@ pub struct DirectorStatus {
     pub hears_us: Option<bool>,
     /// Whether it runs the same configuration; `None` until heard, and for this director itself.
     pub same_config: Option<bool>,
+    /// The sections in which its configuration differs, as far as they can be told.
+    pub differing: Vec<String>,
     /// To it and back by the fastest path, as last measured; `None` until then, and for this
     /// director itself.
     pub round_trip: Option<Duration>,

@@ -123,6 +123,7 @@ impl View<'_> {
                     },
                     hears_us: peer.map(|peer| peer.hears_us),
                     same_config: peer.and_then(|peer| peer.same_config),
+                    differing: peer.map(|peer| peer.differing.clone()).unwrap_or_default(),
                     round_trip: peer.and_then(|peer| peer.round_trip),
                     rhythm: peer.map(|peer| peer.rhythm.clone()),
                     paths: paths.collect(),

@@ -11,6 +11,7 @@ mod host;
 mod lvsadm;
 mod mh;
 mod nights;
+mod nights_config;
 mod paths;
 mod servers;
 mod sync;

@@ -166,7 +166,13 @@ fn of_director<'a>(director: &'a DirectorStatus, problems: &mut Vec<Problem<'a>>
         ));
     }
     if director.same_config == Some(false) {
-        add(format!("director {name} runs another configuration"));
+        let sections = match &director.differing[..] {
+            [] => String::new(),
+            sections => format!(": {} differ", sections.join(", ")),
+        };
+        add(format!(
+            "director {name} runs another configuration{sections}"
+        ));
     }
     for path in director
         .paths

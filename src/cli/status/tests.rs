@@ -41,6 +41,7 @@ fn director(name: &str, priority: u16, local: bool, addresses: [&str; 2]) -> Dir
         liveness: Liveness::Alive,
         hears_us: (!local).then_some(true),
         same_config: (!local).then_some(true),
+        differing: Vec::new(),
         round_trip: (!local).then_some(Duration::from_micros(340)),
         rhythm: None,
         paths: addresses.map(path).into(),
@@ -204,6 +205,7 @@ fn worst_night() -> Snapshot {
     let peer = &mut snapshot.directors[1];
     peer.hears_us = Some(false);
     peer.same_config = Some(false);
+    peer.differing = vec!["[heartbeat]".to_owned(), "[[virtual]]".to_owned()];
     peer.paths[1].liveness = Liveness::Unknown;
     peer.paths[1].silence = None;
     let web = &mut snapshot.groups[0];

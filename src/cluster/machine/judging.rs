@@ -38,10 +38,21 @@ impl Machine {
                     hears_us,
                 });
             }
-            let same = peer.digest.map(|digest| digest == self.settings.digest);
-            if let Some(same) = same.filter(|_| peer.same_config != same) {
+            let digests = peer.digest.map(|theirs| (theirs, self.settings.digest));
+            if let Some((theirs, ours)) = digests
+                && peer.compared != digests
+            {
+                let same = theirs == ours;
+                if !same || peer.same_config != Some(same) {
+                    let differing = theirs.differing(&ours).into_iter().map(str::to_owned);
+                    events.push(Event::Config {
+                        peer: name(),
+                        same,
+                        differing: differing.collect(),
+                    });
+                }
                 peer.same_config = Some(same);
-                events.push(Event::Config { peer: name(), same });
+                peer.compared = digests;
             }
         }
         events.into_iter().for_each(|event| self.event(event));

@@ -623,7 +623,11 @@ fn a_director_that_joins_by_reload_is_heard_and_left_in_peace() {
 #[test]
 fn unequal_configurations_are_told_by_both() {
     let mut net = Net::pair();
-    let digest = Digest([9; 8]);
+    let mut digest = Digest {
+        whole: [9; 8],
+        ..Digest::default()
+    };
+    digest.sections[5] = [9; 2];
     let other = Settings {
         digest,
         ..settings("b", &["a", "b"], &["g"])
@@ -634,6 +638,7 @@ fn unequal_configurations_are_told_by_both() {
         let event = Output::Event(Event::Config {
             peer: name(peer),
             same: false,
+            differing: vec![name("[[virtual]]")],
         });
         assert!(
             net.log

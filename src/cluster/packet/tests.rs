@@ -28,7 +28,15 @@ fn settings(node: &str, groups: &[&str]) -> Settings {
                 ((*name).to_owned(), group)
             })
             .collect(),
-        digest: Digest([1, 2, 3, 4, 5, 6, 7, 8]),
+        digest: digest(),
+    }
+}
+
+fn digest() -> Digest {
+    let section = |n: u8| [0xd0 + n, n];
+    Digest {
+        whole: [1, 2, 3, 4, 5, 6, 7, 8],
+        sections: [0, 1, 2, 3, 4, 5, 6, 7, 8].map(section),
     }
 }
 
@@ -68,7 +76,7 @@ fn heartbeat() -> Heartbeat {
         session: 0x0102_0304_0506_0708,
         counter: 513,
         clock: Duration::from_micros(51_300_000),
-        digest: Digest([1, 2, 3, 4, 5, 6, 7, 8]),
+        digest: digest(),
         stopping: false,
         answer: true,
         echoes: BTreeMap::from([(
@@ -92,11 +100,12 @@ fn hex(bytes: &[u8]) -> String {
 fn the_recorded_datagram_is_made_and_understood() {
     let golden = concat!(
         "435242015113d0d80102030405060708000000000000020100000000030ec6a0",
-        "010203040506070801020202037765620368613174f4164552f8529500000000",
-        "0000002a0000000000000063000004d207503f28932f30d10000000000000000",
-        "0000000000000000ffffffff00d8d3f11739d2f3000000000000000703e80096",
-        "0401ff4b5e57f6eb2f42b9ffffffffffffffff03e8009609ff0048c8c0644dc4",
-        "05825fb89341ac5365fa0674f088726a985608f9f9bd1690f4cc",
+        "0102030405060708d000d101d202d303d404d505d606d707d808010202020377",
+        "65620368613174f4164552f85295000000000000002a00000000000000630000",
+        "04d207503f28932f30d100000000000000000000000000000000ffffffff00d8",
+        "d3f11739d2f3000000000000000703e800960401ff4b5e57f6eb2f42b9ffffff",
+        "ffffffffff03e8009609ff0018ef0cce4f02a1eb1ef4f2cfc3f54fd21911d10f",
+        "efbed2bb0c57674e6eb976fa",
     );
     let bytes = codec("ha1").encode(1, &heartbeat());
     assert_eq!(hex(&bytes), golden);

@@ -93,6 +93,41 @@ fn every_setting_makes_a_difference() {
 }
 
 #[test]
+fn what_differs_is_named_by_its_section() {
+    let good = digest(GOOD);
+    assert_eq!(good.differing(&good), [""; 0]);
+    for (old, new, section) in [
+        ("cluster.key", "other.key", "[cluster]"),
+        ("\"200ms\"", "\"201ms\"", "[heartbeat]"),
+        ("priority = 150", "priority = 151", "[[director]]"),
+        ("failback = \"auto\"", "failback = \"manual\"", "[[group]]"),
+        ("weight = 3", "weight = 4", "[[virtual]]"),
+        (
+            "[[group]]",
+            "[reachability]\ntargets = [\"192.0.2.1\"]\n[[group]]",
+            "[reachability]",
+        ),
+        (
+            "[[group]]",
+            "[control]\nsocket = \"/run/a.sock\"\n[[group]]",
+            "[control]",
+        ),
+        (
+            "[[group]]",
+            "[watchdog]\ndevice = \"/dev/watchdog\"\n[[group]]",
+            "[watchdog]",
+        ),
+        (
+            "[[group]]",
+            "[ipvs.sysctl]\nexpire_nodest_conn = 1\n[[group]]",
+            "[ipvs]",
+        ),
+    ] {
+        assert_eq!(with(old, new).differing(&good), [section], "{old}");
+    }
+}
+
+#[test]
 fn paths_and_keys_mean_something_by_their_order() {
     let paths = |a: &str, b: &str| {
         let turned = GOOD

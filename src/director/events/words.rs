@@ -93,11 +93,19 @@ impl fmt::Display for What {
             Self::DirectorConfig {
                 director,
                 same: true,
+                ..
             } => write!(f, "{director} runs the same configuration"),
             Self::DirectorConfig {
                 director,
                 same: false,
-            } => write!(f, "{director} runs another configuration"),
+                differing,
+            } => {
+                write!(f, "{director} runs another configuration")?;
+                if differing.is_empty() {
+                    return Ok(());
+                }
+                write!(f, ": {} differ", differing.join(", "))
+            }
             Self::PathUp { director, path } => write!(f, "path {path} to {director} is up"),
             Self::PathDown { director, path } => write!(f, "path {path} to {director} is down"),
             Self::LateHeartbeats {

@@ -49,6 +49,7 @@ fn peer(name: &str, rhythm: Rhythm) -> DirectorStatus {
         liveness: Liveness::Alive,
         hears_us: Some(true),
         same_config: Some(true),
+        differing: Vec::new(),
         round_trip: None,
         rhythm: Some(rhythm),
         paths: Vec::new(),
