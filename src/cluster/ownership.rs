@@ -259,7 +259,8 @@ impl Group {
             };
             return (verdict, None);
         }
-        if me.cut_off && !self.fitness.is_fit() && nobody_is_heard(peers) {
+        let leaves = me.cut_off && me.rules.keep(Rule::CutOffLeaves);
+        if leaves && !self.fitness.is_fit() && nobody_is_heard(peers) {
             return (Verdict::Leave(Left::CutOff), None);
         }
         let mine = self.standing(me.priority).rank(me.name);
@@ -323,7 +324,8 @@ impl Group {
         let at_rest = others.iter().any(|peer| {
             peer.name == name && peer.claim.is_some_and(|claim| claim.role == Role::Standby)
         });
-        if standing.declines || !at_rest {
+        let declines = standing.declines && me.rules.keep(Rule::DeclineIsHeeded);
+        if declines || !at_rest {
             self.better = None;
             return (Verdict::Keep, retry);
         }
@@ -350,14 +352,14 @@ impl Group {
         peers: &[View<'_>],
         now: Time,
     ) -> (Verdict, Option<Time>) {
-        // Whoever has claimed it since, and has it still or gives it on.
-        let newer = |gives: bool| {
+        // Whoever has claimed it since, and has it still; or is about to leave it, too.
+        let newer = |leaves: bool| {
             peers.iter().find(|peer| {
                 let claim = peer.living_claim().filter(|c| c.epoch > self.epoch);
                 claim.is_some_and(|claim| match claim.role {
                     Role::Standby => false,
                     Role::Active => true,
-                    Role::Releasing => gives && claim.offer.is_some(),
+                    Role::Releasing => leaves,
                 })
             })
         };
@@ -396,7 +398,12 @@ impl Group {
                         let by = offer.by.to_owned();
                         (Verdict::Take(Taken::Offered { by }), None)
                     }
-                    _ if newer(true).is_some() && now < until => (Verdict::Keep, Some(until)),
+                    _ if newer(true).is_some()
+                        && now < until
+                        && me.rules.keep(Rule::OldOwnerLingers) =>
+                    {
+                        (Verdict::Keep, Some(until))
+                    }
                     _ => (Verdict::Remove, None),
                 }
             }
@@ -409,7 +416,8 @@ impl Group {
         peers: &[View<'_>],
         now: Time,
     ) -> (Verdict, Option<Time>) {
-        if self.removed || self.standby || me.stopping || (me.waiting && !self.settled) {
+        let stands_by = self.standby && me.rules.keep(Rule::StandbyTakesNothing);
+        if self.removed || stands_by || me.stopping || (me.waiting && !self.settled) {
             self.free = None;
             return (Verdict::Keep, None);
         }

@@ -28,6 +28,14 @@ pub(super) enum Rule {
     ClaimIsAwaited,
     /// What nobody claims is taken back.
     UnclaimedIsTakenBack,
+    /// Who gave a group away forwards for it until the neighbours know the new owner.
+    OldOwnerLingers,
+    /// Who stands by takes nothing.
+    StandbyTakesNothing,
+    /// No failback to whom an operator has handed the group over from.
+    DeclineIsHeeded,
+    /// Who reaches nothing and hears nobody leaves.
+    CutOffLeaves,
     /// A group is handed over only to who is ready.
     HandoverNeedsReady,
     /// Who is unfit does not take over from the silent.

@@ -63,8 +63,9 @@ pub(super) struct Plan {
 struct File {
     failback: Failback,
     preferred: Vec<Option<usize>>,
-    /// All priorities are equal.
-    tie: bool,
+    /// What it says of each director.
+    priorities: Vec<u16>,
+    timing: HeartbeatTiming,
     digest: Digest,
 }
 
@@ -81,14 +82,69 @@ impl File {
             .iter()
             .map(|_| rng.bool().then(|| rng.usize(0..count)))
             .collect();
+        // In another file the directors may be ranked the other way round.
+        let priorities = match rng.u8(0..4) {
+            0 | 1 => (0..count).map(|_| 100).collect(),
+            2 => (100..).step_by(10).take(count).collect(),
+            _ => (100..)
+                .step_by(10)
+                .take(count)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect(),
+        };
         Self {
             failback,
             preferred,
-            tie: rng.bool(),
+            priorities,
+            timing: Self::draw_timing(rng),
             digest: Digest {
                 whole: rng.u64(..).to_be_bytes(),
                 ..Digest::default()
             },
+        }
+    }
+
+    /// Never slower than [`KEEPALIVE`] and [`DEADTIME`], and such that everybody's deadtime is more
+    /// than two keepalives of everybody else.
+    fn draw_timing(rng: &mut Rng) -> HeartbeatTiming {
+        if rng.bool() {
+            return timing();
+        }
+        let millis = |range| Duration::from_millis(range);
+        HeartbeatTiming {
+            keepalive: millis(rng.u64(50..=100)),
+            deadtime: millis(rng.u64(230..=300)),
+            initdead: millis(rng.u64(600..=1000)),
+            ..timing()
+        }
+    }
+}
+
+/// Who understands whom: nobody trusts a heartbeat of another cluster, or one signed with a key
+/// that it does not have.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Tongue {
+    Ours,
+    OtherKey,
+    OtherCluster,
+}
+
+impl Tongue {
+    fn cluster(self) -> &'static str {
+        match self {
+            Self::Ours | Self::OtherKey => "sim",
+            Self::OtherCluster => "simile",
+        }
+    }
+
+    /// A host may sign with the key that is going or with the one that is coming; all verify both.
+    fn keys(self, changed: bool) -> Keys {
+        match (self, changed) {
+            (Self::Ours | Self::OtherCluster, false) => Keys::new("secret", ["next"]),
+            (Self::Ours | Self::OtherCluster, true) => Keys::new("next", ["secret"]),
+            (Self::OtherKey, _) => Keys::new("other", []),
         }
     }
 }
@@ -113,6 +169,7 @@ struct World {
 struct Host {
     settings: Settings,
     codec: Codec,
+    tongue: Tongue,
     run: Option<Machine>,
     /// Without power it does not even refuse.
     power: bool,
@@ -133,6 +190,10 @@ struct Host {
     serves: BTreeSet<String>,
     /// Groups that an operator wants it to leave to others.
     standby: BTreeSet<String>,
+    /// Since when it reaches none of its targets.
+    cut_off: Option<Time>,
+    /// What its daemon was last told of that.
+    told_cut_off: bool,
     local: BTreeMap<String, Local>,
 }
 
@@ -141,6 +202,22 @@ struct Local {
     fitness: Fitness,
     ready: bool,
     since: Time,
+}
+
+impl Host {
+    /// What the daemon is told of a group: who reaches nothing is unfit for all.
+    fn told(&self, group: &str, local: Local) -> Input {
+        let reaches = self.cut_off.is_none();
+        Input::Local {
+            group: group.to_owned(),
+            fitness: if reaches {
+                local.fitness
+            } else {
+                Fitness::UNFIT
+            },
+            ready: local.ready,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -203,8 +280,13 @@ impl World {
         let count = [2, 2, 2, 2, 2, 3, 3, 3, 4, 5][rng.usize(0..10)];
         let paths = 1 + rng.usize(0..4) / 3;
         let file = File::draw(&mut rng, count);
-        // Now and then each director has a file of its own.
+        // Now and then each director has a file of its own, or one of them another key or cluster.
         let unequal = rng.u8(0..4) == 0;
+        let stranger = match rng.u8(0..32) {
+            0 => Some((rng.usize(0..count), Tongue::OtherKey)),
+            1 => Some((rng.usize(0..count), Tongue::OtherCluster)),
+            _ => None,
+        };
         let hosts = (0..count)
             .map(|i| {
                 let file = if unequal {
@@ -215,16 +297,13 @@ impl World {
                 let File {
                     failback,
                     preferred,
-                    tie,
+                    priorities,
+                    timing,
                     digest,
                 } = file;
-                let priority = |i: usize| {
-                    if tie {
-                        100
-                    } else {
-                        100 + 10 * u16::try_from(i).unwrap_or(0)
-                    }
-                };
+                let tongue = stranger
+                    .filter(|(who, _)| *who == i)
+                    .map_or(Tongue::Ours, |(_, tongue)| tongue);
                 let groups = GROUPS.iter().zip(&preferred).map(|(group, preferred)| {
                     let preferred = *preferred == Some(i);
                     (
@@ -239,24 +318,25 @@ impl World {
                     (
                         NAMES[j].to_owned(),
                         PeerSettings {
-                            priority: priority(j),
+                            priority: priorities[j],
                         },
                     )
                 });
                 let settings = Settings {
-                    cluster: "sim".to_owned(),
+                    cluster: tongue.cluster().to_owned(),
                     node: NAMES[i].to_owned(),
-                    priority: priority(i),
+                    priority: priorities[i],
                     paths,
-                    timing: timing(),
+                    timing,
                     peers: peers.collect(),
                     groups: groups.collect(),
                     digest,
                 };
-                let codec = Codec::new(&settings, Keys::new("secret", [])).expect("small");
+                let codec = Codec::new(&settings, tongue.keys(rng.bool())).expect("small");
                 Host {
                     settings,
                     codec,
+                    tongue,
                     run: None,
                     power: true,
                     generation: 0,
@@ -274,6 +354,8 @@ impl World {
                     quiet: BTreeSet::new(),
                     serves: BTreeSet::new(),
                     standby: BTreeSet::new(),
+                    cut_off: None,
+                    told_cut_off: false,
                     local: BTreeMap::new(),
                 }
             })
@@ -413,17 +495,13 @@ impl World {
             now + host.ahead,
             rules,
         ));
-        let locals: Vec<_> = host.local.iter().map(|(g, l)| (g.clone(), *l)).collect();
-        for (group, local) in locals {
-            let Local { fitness, ready, .. } = local;
-            self.tell(
-                i,
-                Input::Local {
-                    group,
-                    fitness,
-                    ready,
-                },
-            )?;
+        let told = |(group, local): (&String, &Local)| self.hosts[i].told(group, *local);
+        let inputs: Vec<Input> = self.hosts[i].local.iter().map(told).collect();
+        for input in inputs {
+            self.tell(i, input)?;
+        }
+        if self.hosts[i].cut_off.is_some() {
+            self.tell(i, Input::CutOff(true))?;
         }
         Ok(())
     }
@@ -483,6 +561,9 @@ impl World {
     }
 
     fn tell(&mut self, i: usize, input: Input) -> Result<(), String> {
+        if let Input::CutOff(cut_off) = &input {
+            self.hosts[i].told_cut_off = *cut_off;
+        }
         let now = self.host_now(i);
         let Some(machine) = &mut self.hosts[i].run else {
             return Ok(());

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    DEADTIME, Datagram, GROUPS, Host, KEEPALIVE, MAX_DELAY, MAX_LATENESS, MAX_RELEASE, NAMES, World,
+    DEADTIME, Datagram, GROUPS, Host, KEEPALIVE, MAX_DELAY, MAX_LATENESS, MAX_RELEASE, NAMES,
+    Tongue, World,
 };
 use crate::clock::Time;
-use crate::cluster::event::{Answer, Left, Taken};
+use crate::cluster::event::{Answer, DeathCause, Left, Taken};
 use crate::cluster::heartbeat::{Heartbeat, Role};
 use crate::cluster::ownership::LINGER;
 
@@ -25,11 +26,11 @@ pub(super) struct Checks {
     /// What is being told to a run right now.
     pub(super) hearing: Option<(Datagram, Heartbeat)>,
     /// When a director was last active.
-    active: BTreeMap<(usize, String), Time>,
+    active: BTreeMap<(usize, &'static str), Time>,
     /// Two that are active and hear each other.
-    conflicts: BTreeMap<(usize, usize, String), Conflict>,
+    conflicts: BTreeMap<(usize, usize, &'static str), Conflict>,
     /// Since when one that is active hears another that is.
-    heard_rival: BTreeMap<(usize, usize, String), (Time, Time)>,
+    heard_rival: BTreeMap<(usize, usize, &'static str), (Time, Time)>,
     /// By when somebody must have taken a group that was left in good order.
     due: BTreeMap<String, Time>,
     stopping: BTreeSet<(usize, u64)>,
@@ -37,7 +38,8 @@ pub(super) struct Checks {
     resumed: BTreeSet<usize>,
     paused: BTreeMap<usize, Time>,
     woken: BTreeMap<usize, Time>,
-    /// When somebody's fitness or readiness last changed.
+    /// When somebody's fitness or readiness last changed, or else a reason to wait ended for several
+    /// at once.
     local: Time,
     /// What operators wait for: from whom, and about which group.
     asked: BTreeMap<u64, (usize, u64, Option<String>)>,
@@ -47,6 +49,12 @@ pub(super) struct Checks {
     pub(super) slandered: BTreeSet<(usize, usize)>,
     /// When somebody was last killed.
     pub(super) disorder: Time,
+    /// Who has handed a group over by command, has not had it since, and when.
+    declined: BTreeMap<(usize, u64, String), Time>,
+    /// When another took what each gives away.
+    claimed: BTreeMap<(usize, &'static str), Time>,
+    /// Since when a run has heard nobody.
+    alone: BTreeMap<(usize, u64), Time>,
     /// Why the last one left each group.
     left: BTreeMap<(usize, String), Left>,
 }
@@ -59,6 +67,13 @@ struct Conflict {
     since: Time,
     /// Whether each has heard since that the other is active.
     told: [bool; 2],
+}
+
+/// The name of a group for as long as the program runs, so that what is asked in each step need
+/// not be copied.
+fn name_of(group: &str) -> &'static str {
+    let same = |name: &&&str| ***name == *group;
+    GROUPS.iter().find(same).copied().unwrap_or_default()
 }
 
 impl Checks {
@@ -74,8 +89,19 @@ impl Checks {
 impl Host {
     /// Whether it can serve the group, and shall.
     fn is_fit(&self, group: &str) -> bool {
+        !self.standby.contains(group) && self.can_serve(group)
+    }
+
+    /// Whether it can serve the group.
+    fn can_serve(&self, group: &str) -> bool {
         let local = self.local.get(group);
-        !self.standby.contains(group) && local.is_some_and(|local| local.fitness.is_fit())
+        self.cut_off.is_none() && local.is_some_and(|local| local.fitness.is_fit())
+    }
+
+    /// Whether it has been told that it cannot.
+    fn knows_unfit(&self, group: &str) -> bool {
+        let run = self.run.as_ref();
+        run.is_some_and(|machine| !machine.groups[group].fitness.is_fit())
     }
 }
 
@@ -88,10 +114,24 @@ impl World {
         self.role(host, group) == Some(Role::Active)
     }
 
+    /// Whether two have the same cluster and keys.
+    fn understand(&self, a: usize, b: usize) -> bool {
+        self.hosts[a].tongue == self.hosts[b].tongue
+    }
+
+    /// The others that it understands.
+    fn peers_of(&self, i: usize) -> impl Iterator<Item = usize> {
+        (0..self.hosts.len()).filter(move |j| *j != i && self.understand(i, *j))
+    }
+
     fn machine_hears(&self, host: usize, other: usize) -> bool {
         self.hosts[host].run.as_ref().is_some_and(|m| {
             let peer = &m.peers[NAMES[other]];
-            peer.alive && peer.hears(DEADTIME, self.host_now(host))
+            peer.alive
+                && peer.hears(
+                    self.hosts[host].settings.timing.deadtime,
+                    self.host_now(host),
+                )
         })
     }
 
@@ -101,15 +141,59 @@ impl World {
         self.checks.local + 2 * MAX_DELAY + MAX_RELEASE < self.now
     }
 
+    /// One that was told that it reaches nothing, and hears nobody, serves beside nobody.
+    fn check_cut_off(&mut self, i: usize) -> Result<(), String> {
+        let host = &self.hosts[i];
+        let Some((machine, cut_off)) = host.run.as_ref().zip(host.cut_off) else {
+            return Ok(());
+        };
+        let key = (i, host.generation);
+        let hears = machine.peers.values().any(|peer| peer.alive);
+        let silent = machine
+            .peers
+            .values()
+            .any(|peer| peer.death == Some(DeathCause::Silence));
+        if hears || !silent || host.paused {
+            self.checks.alone.remove(&key);
+            return Ok(());
+        }
+        let alone = *self.checks.alone.entry(key).or_insert(self.now);
+        let long = alone.max(cut_off) + KEEPALIVE + 2 * MAX_LATENESS;
+        for group in GROUPS {
+            let other = |j: &usize| *j != i && self.is_active(*j, group);
+            if self.now > long
+                && self.is_active(i, group)
+                && let Some(other) = (0..self.hosts.len()).find(other)
+            {
+                return Err(format!(
+                    "{} serves {group} cut off, and so does {}",
+                    NAMES[i], NAMES[other]
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// After every step.
     pub(super) fn check_always(&mut self) -> Result<(), String> {
+        for i in 0..self.hosts.len() {
+            self.check_cut_off(i)?;
+        }
         for group in GROUPS {
-            let holders: Vec<usize> = (0..self.hosts.len())
-                .filter(|i| self.hosts[*i].holds.contains(group))
-                .filter(|i| !self.hosts[*i].quiet.contains(group))
-                .collect();
-            if holders.len() > 1 && self.is_clean() && self.is_told() {
-                return Err(format!("{holders:?} hold {group} on a good network"));
+            let holds = |i: &usize| {
+                self.hosts[*i].holds.contains(group) && !self.hosts[*i].quiet.contains(group)
+            };
+            let hosts = 0..self.hosts.len();
+            let clash = hosts.clone().find_map(|a| {
+                let with = |b: &usize| holds(b) && self.understand(a, *b);
+                let b = holds(&a).then(|| (a + 1..hosts.end).find(with))??;
+                Some((NAMES[a], NAMES[b]))
+            });
+            if let Some(both) = clash
+                && self.is_clean()
+                && self.is_told()
+            {
+                return Err(format!("{both:?} hold {group} on a good network"));
             }
             if let Some(due) = self.checks.due.get(group).copied()
                 && self.now > due
@@ -121,7 +205,7 @@ impl World {
             }
             for a in 0..self.hosts.len() {
                 if self.is_active(a, group) {
-                    self.checks.active.insert((a, group.to_owned()), self.now);
+                    self.checks.active.insert((a, group), self.now);
                 }
                 for b in a + 1..self.hosts.len() {
                     self.check_conflict(a, b, group)?;
@@ -131,12 +215,12 @@ impl World {
         Ok(())
     }
 
-    fn check_conflict(&mut self, a: usize, b: usize, group: &str) -> Result<(), String> {
-        let key = (a, b, group.to_owned());
+    fn check_conflict(&mut self, a: usize, b: usize, group: &'static str) -> Result<(), String> {
+        let key = (a, b, group);
         let both = self.is_active(a, group) && self.is_active(b, group);
         if !both || self.hosts[a].paused || self.hosts[b].paused {
             self.checks.heard_rival.remove(&key);
-            self.checks.heard_rival.remove(&(b, a, group.to_owned()));
+            self.checks.heard_rival.remove(&(b, a, group));
         }
         if !both || !self.machine_hears(a, b) || !self.machine_hears(b, a) {
             self.checks.conflicts.remove(&key);
@@ -162,6 +246,9 @@ impl World {
                 self.now, NAMES[d.to], NAMES[d.from]
             ))
         };
+        if !self.understand(d.from, d.to) {
+            return told("another cluster");
+        }
         if !self.checks.trusted.insert((d.to, generation, d.id)) {
             return told("a datagram it had before");
         }
@@ -192,7 +279,7 @@ impl World {
             if d.sent >= known.1 {
                 *known = (claim.owner.clone(), d.sent);
             }
-            let pair = (d.to.min(d.from), d.to.max(d.from), group.clone());
+            let pair = (d.to.min(d.from), d.to.max(d.from), name_of(group));
             if claim.role == Role::Active
                 && let Some(conflict) = self.checks.conflicts.get_mut(&pair)
                 && d.sent >= conflict.since
@@ -203,7 +290,7 @@ impl World {
                 && self.is_active(d.to, group)
                 && self.is_active(d.from, group)
             {
-                let key = (d.to, d.from, group.clone());
+                let key = (d.to, d.from, name_of(group));
                 let rival = self
                     .checks
                     .heard_rival
@@ -264,7 +351,22 @@ impl World {
             ))
         };
         self.checks.due.remove(group);
-        self.checks.active.insert((i, group.to_owned()), self.now);
+        self.checks.active.insert((i, name_of(group)), self.now);
+        // Who waits for one that is never heard waits as long as its own file says, and passes over
+        // a better candidate after that: two may do so at one moment.
+        let strangers = self.hosts.iter().any(|host| host.tongue != Tongue::Ours);
+        if *why == Taken::Start && strangers {
+            self.checks.local = self.now;
+        }
+        for j in self.peers_of(i).collect::<Vec<_>>() {
+            if self.hosts[j].quiet.contains(group) {
+                let key = (j, name_of(group));
+                self.checks.claimed.entry(key).or_insert(self.now);
+            }
+        }
+        let generation = self.hosts[i].generation;
+        let key = (i, generation, group.to_owned());
+        self.checks.declined.remove(&key);
         let host = &self.hosts[i];
         let newest = self
             .checks
@@ -279,15 +381,11 @@ impl World {
             return told("though it stands by".to_owned());
         }
         // What nobody claims stays where it was, with whoever is there.
-        if *why != Taken::Unclaimed
-            && host
-                .local
-                .get(group)
-                .is_some_and(|local| !local.fitness.is_fit())
-        {
+        if *why != Taken::Unclaimed && host.knows_unfit(group) {
             let long_ago = self.now.saturating_sub(Duration::from_millis(3500));
             let fit = self.hosts.iter().enumerate().position(|(j, other)| {
                 other.run.is_some()
+                    && self.understand(i, j)
                     && !self.checks.slandered.contains(&(i, j))
                     && !self.checks.stopping.contains(&(j, other.generation))
                     && !other.paused
@@ -340,7 +438,6 @@ impl World {
             ))
         };
         let index = |name: &String| NAMES.iter().position(|n| n == name).unwrap_or(i);
-        let local = self.hosts[i].local[group];
         self.checks.left.insert((i, group.to_owned()), why.clone());
         match why {
             Left::Stop => {
@@ -365,10 +462,24 @@ impl World {
                     .unwrap_or_default();
                 let since = other.since.max(woken);
                 let settled = since + 2 * DEADTIME + 2 * KEEPALIVE < self.now;
-                if settled && (!other.ready || !other.fitness.is_fit()) {
+                if settled && (!other.ready || !self.hosts[index(to)].can_serve(group)) {
                     return told("to one that is not ready");
                 }
-                if matches!(why, Left::Unfit { .. }) && local.fitness.is_fit() {
+                let to = index(to);
+                if matches!(why, Left::Command { .. }) {
+                    let key = (i, self.hosts[i].generation, group.to_owned());
+                    self.checks.declined.insert(key, self.now);
+                }
+                let declined = (to, self.hosts[to].generation, group.to_owned());
+                let declined = self.checks.declined.get(&declined);
+                let told_long_ago = self.now.saturating_sub(DEADTIME);
+                if matches!(why, Left::Failback { .. })
+                    && declined.is_some_and(|at| *at < told_long_ago)
+                    && self.is_clean()
+                {
+                    return told("to one that has given it away by command");
+                }
+                if matches!(why, Left::Unfit { .. }) && self.hosts[i].can_serve(group) {
                     return told("and is fit");
                 }
                 if matches!(why, Left::Standby { .. }) && !self.hosts[i].standby.contains(group) {
@@ -385,18 +496,23 @@ impl World {
                 if self.is_clean() && self.is_told() {
                     return told("on a good network");
                 }
-                let active = self.checks.active.get(&(index(rival), group.to_owned()));
+                let active = self.checks.active.get(&(index(rival), name_of(group)));
                 if active.is_none_or(|at| *at + 2 * DEADTIME < self.now) {
                     return told("and its rival is not active");
                 }
             }
             Left::Paused { lasted } => {
                 let paused = self.checks.paused.get(&i);
-                if *lasted <= DEADTIME || paused.is_none() {
+                let deadtime = self.hosts[i].settings.timing.deadtime;
+                if *lasted <= deadtime || paused.is_none() {
                     return told("and was not paused");
                 }
             }
-            Left::CutOff => return told("and was not told that it reaches nothing"),
+            Left::CutOff => {
+                if !self.hosts[i].told_cut_off {
+                    return told("and was not told that it reaches nothing");
+                }
+            }
             Left::Removed => return told("and the group is there"),
         }
         Ok(())
@@ -405,6 +521,7 @@ impl World {
     /// When a group is offered: on a good day it is claimed at once.
     pub(super) fn note_offered(&mut self, i: usize, group: &str, to: &str) {
         let to = NAMES.iter().position(|name| *name == to).unwrap_or(i);
+        self.checks.claimed.remove(&(i, name_of(group)));
         if self.is_calm(i, group, 4 * DEADTIME) && self.is_settled(to, group, 4 * DEADTIME) {
             let due = self.now + 2 * (MAX_DELAY + MAX_LATENESS);
             self.checks.due.insert(group.to_owned(), due);
@@ -431,7 +548,7 @@ impl World {
             | None => false,
         };
         let (some, long) = (2 * DEADTIME + LINGER, 8 * DEADTIME);
-        let others = || (0..self.hosts.len()).filter(|j| *j != i);
+        let others = || self.peers_of(i);
         let served = others().any(|j| self.hosts[j].serves.contains(group));
         if orderly
             && !served
@@ -444,14 +561,21 @@ impl World {
                 NAMES[i]
             ));
         }
+        let lasting = self.checks.disorder + long < self.now && self.is_calm(i, group, long);
+        let claimed = self.checks.claimed.remove(&(i, name_of(group)));
+        if orderly && lasting && claimed.is_some_and(|at| self.now < at + LINGER) {
+            return Err(format!(
+                "{} lets go of {group} while its neighbours still send to it",
+                NAMES[i]
+            ));
+        }
         Ok(())
     }
 
     /// Whether nothing has happened for long, but to `i`.
     fn is_calm(&self, i: usize, group: &str, long: Duration) -> bool {
-        let others = (0..self.hosts.len()).filter(|j| *j != i);
         self.is_clean()
-            && others.into_iter().all(|j| {
+            && self.peers_of(i).all(|j| {
                 let gone = self.hosts[j].run.is_none() && self.hosts[j].ended + long < self.now;
                 gone || self.is_settled(j, group, long)
             })
@@ -491,7 +615,7 @@ impl World {
         }
         if let (Answer::HandedOver { to, .. }, Some(group)) = (answer, group) {
             let to = NAMES.iter().position(|name| name == to).unwrap_or(i);
-            let active = self.checks.active.get(&(to, group));
+            let active = self.checks.active.get(&(to, name_of(&group)));
             if active.is_none_or(|at| *at + DEADTIME < self.now) {
                 return told("says that a group is elsewhere");
             }
@@ -513,10 +637,10 @@ impl World {
         self.checks.local = self.now;
         self.checks
             .conflicts
-            .retain(|(a, b, g), _| g != group || (*a != host && *b != host));
+            .retain(|(a, b, g), _| *g != group || (*a != host && *b != host));
         self.checks
             .heard_rival
-            .retain(|(a, b, g), _| g != group || (*a != host && *b != host));
+            .retain(|(a, b, g), _| *g != group || (*a != host && *b != host));
     }
 
     /// When everything has been mended for long enough.
@@ -530,23 +654,28 @@ impl World {
             }
         }
         for group in GROUPS {
-            let active: Vec<&str> = (0..self.hosts.len())
-                .filter(|i| self.is_active(*i, group) && self.hosts[*i].holds.contains(group))
-                .map(|i| NAMES[i])
-                .collect();
-            if active.len() != 1 {
-                return Err(format!("at the end {active:?} are active in {group}"));
-            }
             for (i, host) in self.hosts.iter().enumerate() {
                 let Some(machine) = &host.run else {
                     return Err("not running".to_owned());
                 };
+                let active: Vec<&str> = (0..self.hosts.len())
+                    .filter(|j| self.understand(i, *j))
+                    .filter(|j| self.is_active(*j, group) && self.hosts[*j].holds.contains(group))
+                    .map(|j| NAMES[j])
+                    .collect();
+                if active.len() != 1 {
+                    return Err(format!("at the end {active:?} are active in {group}"));
+                }
                 let owner = machine.groups[group].owner.as_deref();
                 if owner != active.first().copied() {
                     return Err(format!("at the end {} sees {owner:?} in {group}", NAMES[i]));
                 }
-                if let Some((deaf, _)) = machine.peers.iter().find(|(_, peer)| !peer.hears_us) {
-                    return Err(format!("at the end {deaf} does not hear {}", NAMES[i]));
+                if let Some(deaf) = self
+                    .peers_of(i)
+                    .find(|j| !machine.peers[NAMES[*j]].hears_us)
+                {
+                    let (deaf, to) = (NAMES[deaf], NAMES[i]);
+                    return Err(format!("at the end {deaf} does not hear {to}"));
                 }
             }
         }

@@ -38,6 +38,11 @@ pub(super) enum Fault {
         group: Option<usize>,
         on: bool,
     },
+    /// It reaches none of its targets, or some again; its links may be cut too, or not.
+    CutOff {
+        host: usize,
+        cut_off: bool,
+    },
     /// The clock leaps ahead, as that of a guest that goes on elsewhere may.
     Leap(usize, Duration),
     Cut {
@@ -73,7 +78,7 @@ impl World {
             let host = self.rng.usize(0..self.hosts.len());
             let group = self.rng.usize(0..GROUPS.len());
             let first = if self.plan.steady { 5 } else { 0 };
-            match self.rng.u8(first..18) {
+            match self.rng.u8(first..20) {
                 0 => {
                     // Now and then it is back before it was missed.
                     let soon = from + Duration::from_millis(self.rng.u64(1..150));
@@ -177,6 +182,21 @@ impl World {
                     let standby = |on| Fault::Standby { host, group, on };
                     self.fault(from, standby(true), until, standby(false));
                 }
+                17 | 18 => {
+                    let cut_off = |cut_off| Fault::CutOff { host, cut_off };
+                    self.fault(from, cut_off(true), until, cut_off(false));
+                    if self.rng.u8(0..4) > 0 {
+                        let mut links = self.all_links();
+                        links.retain(|(a, b, _)| *a == host || *b == host);
+                        let cut = |cut| Fault::Cut {
+                            links: links.clone(),
+                            cut,
+                        };
+                        // Probes of targets take longer than heartbeats to tell, or not so long.
+                        let early = Duration::from_millis(self.rng.u64(0..400));
+                        self.fault(from - early, cut(true), until, cut(false));
+                    }
+                }
                 _ => {
                     let peer = self.rng.usize(0..self.hosts.len());
                     let refusal = Fault::FalseRefusal { host, peer };
@@ -198,6 +218,8 @@ impl World {
         for host in 0..self.hosts.len() {
             self.at(self.now, Action::Fault(Fault::Resume(host)));
             self.at(self.now, Action::Fault(Fault::Start(host)));
+            let cut_off = false;
+            self.at(self.now, Action::Fault(Fault::CutOff { host, cut_off }));
             for group in 0..GROUPS.len() {
                 let ready = Fault::Ready {
                     host,
@@ -285,6 +307,7 @@ impl World {
                 self.note_asked(id, host, None);
                 return self.set_standby(id, host, group, on);
             }
+            Fault::CutOff { host, cut_off } => return self.cut_off(host, cut_off),
             Fault::Leap(i, by) => {
                 self.disturb();
                 self.note_paused(i);
@@ -453,22 +476,13 @@ impl World {
             self.deliver(datagram)?;
         }
         self.tell(i, Input::Timeout)?;
-        let locals: Vec<_> = self.hosts[i]
-            .local
-            .iter()
-            .map(|(g, l)| (g.clone(), *l))
-            .collect();
-        for (group, Local { fitness, ready, .. }) in locals {
-            self.tell(
-                i,
-                Input::Local {
-                    group,
-                    fitness,
-                    ready,
-                },
-            )?;
+        let told = |(group, local): (&String, &Local)| self.hosts[i].told(group, *local);
+        let inputs: Vec<Input> = self.hosts[i].local.iter().map(told).collect();
+        for input in inputs {
+            self.tell(i, input)?;
         }
-        Ok(())
+        let cut_off = self.hosts[i].cut_off.is_some();
+        self.tell(i, Input::CutOff(cut_off))
     }
 
     fn set_local(
@@ -487,19 +501,26 @@ impl World {
         if before != (local.fitness, local.ready) {
             local.since = now;
         }
-        let Local { fitness, ready, .. } = *local;
+        let local = *local;
         self.note_local(host, &group);
         if self.hosts[host].paused {
             return Ok(());
         }
-        self.tell(
-            host,
-            Input::Local {
-                group,
-                fitness,
-                ready,
-            },
-        )
+        self.tell(host, self.hosts[host].told(&group, local))
+    }
+
+    /// As the daemon does: the fitness first.
+    fn cut_off(&mut self, host: usize, cut_off: bool) -> Result<(), String> {
+        let since = self.hosts[host].cut_off;
+        self.hosts[host].cut_off = cut_off.then(|| since.unwrap_or(self.now));
+        let now = self.now;
+        for group in 0..GROUPS.len() {
+            self.set_local(host, group, |local| local.since = now)?;
+        }
+        if self.hosts[host].paused {
+            return Ok(());
+        }
+        self.tell(host, Input::CutOff(cut_off))
     }
 
     fn set_standby(

@@ -59,8 +59,8 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "sim",
-        usage: "sim [--seeds N]",
-        does: "so many runs of simulated directors on bad networks, 100,000 if not said",
+        usage: "sim [--seeds N | --seed S]",
+        does: "so many nights of simulated directors, 100,000 if not said; or one, step by step",
         action: Action::Host(sim),
     },
     Verb {
@@ -204,10 +204,12 @@ fn test(args: &[String]) -> Result<u8, String> {
 }
 
 fn sim(args: &[String]) -> Result<u8, String> {
-    let seeds = match args {
-        [] => "100000",
-        [option, seeds] if option == "--seeds" && seeds.parse::<u64>().is_ok() => seeds,
-        _ => return Err("`sim` takes `--seeds N` and nothing else".to_owned()),
+    let number = |text: &String| text.parse::<u64>().is_ok();
+    let env = match args {
+        [] => ("SEEDS", "100000"),
+        [option, seeds] if option == "--seeds" && number(seeds) => ("SEEDS", seeds.as_str()),
+        [option, seed] if option == "--seed" && number(seed) => ("SEED", seed.as_str()),
+        _ => return Err("`sim` takes `--seeds N`, `--seed S` or nothing".to_owned()),
     };
     let test = "cluster::sim::tests::the_rules_hold_on_a_bad_network";
     let fixed = [
@@ -218,8 +220,10 @@ fn sim(args: &[String]) -> Result<u8, String> {
         "caribe",
         "--lib",
         test,
+        "--",
+        "--nocapture",
     ];
-    run_cargo(&fixed, &[], &[("SEEDS", seeds)])?;
+    run_cargo(&fixed, &[], &[env])?;
     Ok(0)
 }
 
