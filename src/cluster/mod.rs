@@ -54,7 +54,8 @@
 //! - Handing over is make before break. We are *releasing* with an offer: the VIPs are quiet, which
 //!   is that they forward what comes but are not answered for. Whom we offer the group to takes it
 //!   the moment it hears that, and nobody else does. A second after we have heard its claim, we
-//!   remove the VIPs. If it does not claim the group within deadtime, or is gone, we take it back,
+//!   remove the VIPs; until then we take the group at once if it is offered back, and are in nobody's
+//!   way if it is handed on. If it does not claim the group within deadtime, or is gone, we take it back,
 //!   and offer that peer nothing for a minute unless told to. Two never answer for a VIP in it, and
 //!   at every moment one forwards.
 //! - Who stands by takes nothing, and gives what it has to the first peer that is fit and ready.

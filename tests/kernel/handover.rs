@@ -1,9 +1,11 @@
 //! A planned change of owner loses nothing.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lab::client::Load;
 use lab::farm::Settings;
+use lab::traffic::{Conversations, Datagrams, Echo, Lost};
 use lab::{Director, Family, Farm, Lab, Mode, kernel_test, until};
 
 /// For states that come about within a few seconds.
@@ -11,13 +13,15 @@ const SOON: Duration = Duration::from_secs(15);
 /// Older than any request that may be under way.
 const SETTLED: Duration = Duration::from_millis(1500);
 
+/// Where datagrams are sent back.
+const ECHO: u16 = 7;
 /// What lets a director find the server of every connection that another has begun.
 const HANDED_ON: &str = "\n[ipvs.sync]\ninterface = \"eth2\"\n\n[ipvs.sysctl]\nsloppy_tcp = 1\n";
 
 /// A farm whose directors find the server of every connection.
-fn farm(lab: &Lab, mode: Mode, settings: &Settings) -> Farm {
-    let farm = Farm::with(lab, mode, Family::V4, settings);
-    let plain = lab::farm::config(mode, Family::V4, settings);
+fn farm(lab: &Lab, mode: Mode, family: Family, settings: &Settings) -> Farm {
+    let farm = Farm::with(lab, mode, family, settings);
+    let plain = lab::farm::config(mode, family, settings);
     let text = plain.replace("scheduler = \"rr\"", "scheduler = \"mh\"") + HANDED_ON;
     for director in [&farm.ha1, &farm.ha2] {
         director.host.write(lab::director::CONFIG, 0o644, &text);
@@ -42,11 +46,162 @@ fn assert_handed_over(farm: &Farm, load: &Load, begin: Instant, from: &Director,
     assert!(farm.has_vip(to));
 }
 
+/// Everything that clients do at once: 200 connections a second, twelve that last, and a datagram
+/// every two milliseconds.
+struct Clients {
+    load: Load,
+    lasting: Conversations,
+    datagrams: Datagrams,
+}
+
+impl Clients {
+    fn start(farm: &Farm) -> Self {
+        let clients = Self {
+            load: farm.client.load_every(Duration::from_millis(5), farm.vip),
+            lasting: farm
+                .client
+                .converse(farm.vip, 12)
+                .expect("connections are made"),
+            datagrams: farm.client.datagrams(
+                SocketAddr::new(farm.vip.ip(), ECHO),
+                Duration::from_millis(2),
+            ),
+        };
+        clients.go_on("the clients are served");
+        clients
+    }
+
+    /// Waits until everything has been answered for a while.
+    #[track_caller]
+    fn go_on(&self, what: &str) {
+        let (rounds, answered) = (self.lasting.rounds(), self.datagrams.answered());
+        let begin = Instant::now();
+        until(what, SOON, || {
+            self.load.since(begin).requests > 100
+                && self.lasting.rounds() > rounds + 20
+                && self.datagrams.answered() > answered + 100
+        });
+    }
+
+    /// Asserts that nobody missed anything.
+    #[track_caller]
+    fn have_missed_nothing(self) {
+        let report = self.load.report();
+        assert_eq!(report.lost, 0, "{report:?}");
+        assert_eq!(self.lasting.end(), Vec::<String>::new());
+        let Lost { sent, lost } = self.datagrams.end();
+        assert_eq!(lost, [], "of {sent}");
+    }
+}
+
+/// A farm with a service for datagrams beside the one for connections.
+fn farm_with_echo(lab: &Lab, family: Family) -> (Farm, Vec<Echo>) {
+    let settings = Settings {
+        failback: "auto",
+        failback_delay: Some("1s"),
+        ..Settings::default()
+    };
+    let farm = farm(lab, Mode::Direct, family, &settings);
+    let vip = SocketAddr::new(farm.vip.ip(), ECHO);
+    let echoes = farm
+        .servers
+        .iter()
+        .map(|rs| rs.host.echo(vip).expect("the port is free"))
+        .collect();
+    for director in [&farm.ha1, &farm.ha2] {
+        let mut text = director.host.sh(&format!("cat {}", lab::director::CONFIG));
+        text.push_str(&format!(
+            "\n[[virtual]]\nname = \"echo\"\ngroup = \"web\"\naddress = \"{}\"\nport = {ECHO}\n\
+             protocol = \"udp\"\nscheduler = \"mh\"\nforward = \"direct\"\n\
+             probe = {{ tcp = true, port = 80, interval = \"500ms\", timeout = \"400ms\" }}\n",
+            farm.vip.ip(),
+        ));
+        for server in &farm.servers {
+            text.push_str(&format!(
+                "[[virtual.server]]\naddress = \"{}\"\n",
+                server.address
+            ));
+        }
+        director.host.write(lab::director::CONFIG, 0o644, &text);
+    }
+    (farm, echoes)
+}
+
+/// Waits until the group is at `to` and the last of `from` has gone.
+#[track_caller]
+fn wait_handed_over(farm: &Farm, from: &Director, to: &Director) {
+    to.wait_active("web", SOON);
+    until("the old owner has let go", SOON, || {
+        from.role("web").as_deref() == Some("standby") && !farm.has_vip(from)
+    });
+}
+
+/// Starts both, and waits until they know the servers of both services.
+fn start(farm: &mut Farm) {
+    farm.start_pair();
+    for director in [&farm.ha1, &farm.ha2] {
+        until("the echo's servers are in the table", SOON, || {
+            director.table().matches(&format!(":{ECHO} ")).count() > farm.servers.len()
+        });
+    }
+}
+
+fn there_and_back(lab: &Lab, family: Family) {
+    let (mut farm, _echoes) = farm_with_echo(lab, family);
+    start(&mut farm);
+    let clients = Clients::start(&farm);
+    farm.ha1.caribe(&["handover", "web"]);
+    wait_handed_over(&farm, &farm.ha1, &farm.ha2);
+    clients.go_on("ha2 serves");
+    farm.ha2.caribe(&["handover", "web"]);
+    wait_handed_over(&farm, &farm.ha2, &farm.ha1);
+    clients.go_on("ha1 serves again");
+    clients.have_missed_nothing();
+}
+
 kernel_test! {
+    fn nobody_misses_anything_when_a_group_is_handed_over_and_comes_back(lab) {
+        there_and_back(lab, Family::V4);
+    }
+
+    fn nobody_misses_anything_when_a_group_of_ipv6_is_handed_over_and_comes_back(lab) {
+        there_and_back(lab, Family::V6);
+    }
+
+    fn established_connections_are_handed_over_with_nat(lab) {
+        let mut farm = farm(lab, Mode::Nat, Family::V4, &Settings::default());
+        farm.start_pair();
+        let lasting = farm.client.converse(farm.vip, 12).expect("connections are made");
+        until("ha2 has heard of the connections", SOON, || {
+            let listed = farm.ha2.host.exec(&["ipvsadm", "-L", "-n", "-c"]).stdout;
+            listed.lines().filter(|line| line.contains("ESTABLISHED")).count() >= 12
+        });
+        farm.ha1.caribe(&["handover", "web"]);
+        wait_handed_over(&farm, &farm.ha1, &farm.ha2);
+        let rounds = lasting.rounds();
+        until("they go on", SOON, || lasting.rounds() > rounds + 20);
+        assert_eq!(lasting.end(), Vec::<String>::new());
+    }
+
+    fn nobody_misses_anything_when_the_active_director_is_stopped_and_started(lab) {
+        let (mut farm, _echoes) = farm_with_echo(lab, Family::V4);
+        start(&mut farm);
+        let clients = Clients::start(&farm);
+        farm.ha1.stop();
+        assert!(!farm.has_vip(&farm.ha1));
+        farm.ha2.wait_active("web", SOON);
+        clients.go_on("ha2 serves");
+        farm.ha1.start();
+        // What it fails back to by itself.
+        wait_handed_over(&farm, &farm.ha2, &farm.ha1);
+        clients.go_on("ha1 serves again");
+        clients.have_missed_nothing();
+    }
+
     fn a_handover_by_command_and_the_failback_lose_no_request(lab) {
         let settings =
             Settings { failback: "auto", failback_delay: Some("1s"), ..Settings::default() };
-        let mut farm = farm(lab, Mode::Direct, &settings);
+        let mut farm = farm(lab, Mode::Direct, Family::V4, &settings);
         farm.start_pair();
         let load = farm.client.load(farm.vip);
         until("the client is served", SOON, || load.report().requests > 100);

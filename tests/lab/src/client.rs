@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Host;
 
-/// From the start of one request to the start of the next.
+/// From the start of one request to the start of the next, unless it is said.
 const PACE: Duration = Duration::from_millis(8);
 /// A request that has no answer after this long is lost.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -62,6 +62,12 @@ impl Host {
     /// Starts to send HTTP requests from this host to `address`, one every 8 ms.
     #[must_use]
     pub fn load(&self, address: SocketAddr) -> Load {
+        self.load_every(PACE, address)
+    }
+
+    /// Starts to send HTTP requests from this host to `address`, each on a connection of its own.
+    #[must_use]
+    pub fn load_every(&self, pace: Duration, address: SocketAddr) -> Load {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let thread = self.thread(move || {
@@ -70,7 +76,7 @@ impl Host {
             while !theirs.stop.load(Ordering::Relaxed) {
                 let now = Instant::now();
                 if now >= next {
-                    next = now + PACE;
+                    next = now + pace;
                     pending.push(Request::start(address, now));
                 }
                 turn(&mut pending, next.saturating_duration_since(Instant::now()));

@@ -29,6 +29,7 @@ pub mod host;
 pub mod line;
 pub mod net;
 pub mod packages;
+pub mod traffic;
 pub mod wait;
 
 pub use client::{Load, Report};
