@@ -1,6 +1,7 @@
 //! Datagrams to one target and back.
 
 use std::io;
+use std::net::SocketAddr;
 
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
@@ -22,6 +23,12 @@ pub(crate) struct Datagrams<'p> {
 impl<'p> Datagrams<'p> {
     pub(crate) fn new(probing: &'p mut Probing, socket: UdpSocket) -> Self {
         Self { probing, socket }
+    }
+
+    /// From where the datagrams come.
+    pub(crate) fn local_address(&self) -> Result<SocketAddr, Failure> {
+        let address = self.socket.local_addr();
+        address.map_err(|error| Failure::io(&error, Stage::Connecting))
     }
 
     /// Sends one datagram.

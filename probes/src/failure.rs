@@ -158,6 +158,24 @@ pub(crate) fn line_excerpt(line: &[u8]) -> String {
     }
 }
 
+/// What a server says for people to read, as it says it: printable, and not for ever.
+pub(crate) fn words_of(server: &[u8]) -> String {
+    const LONGEST: usize = 200;
+    let text = String::from_utf8_lossy(server);
+    let mut chars = text.trim().chars();
+    let mut words = String::new();
+    for c in chars.by_ref().take(LONGEST) {
+        match c {
+            '\'' | '"' => words.push(c),
+            c => words.extend(c.escape_debug()),
+        }
+    }
+    if chars.next().is_some() {
+        words.push_str("...");
+    }
+    words
+}
+
 /// Bytes of a reply that are quoted.
 pub(crate) const EXCERPT: usize = 60;
 
@@ -294,6 +312,24 @@ mod tests {
                 "{errno:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_words_of_a_server_stay_as_they_are_if_they_can_be_shown() {
+        let table = [
+            (
+                "Zugriff für 'probe' verweigert\n",
+                "Zugriff für 'probe' verweigert",
+            ),
+            ("\x1b[2J\u{202e}x\r\ny", r"\u{1b}[2J\u{202e}x\r\ny"),
+            ("", ""),
+        ];
+        for (server, words) in table {
+            assert_eq!(words_of(server.as_bytes()), words);
+        }
+        let long = words_of(&[b'x'; 1000]);
+        assert_eq!(long, format!("{}...", "x".repeat(200)));
+        assert_eq!(words_of(b"\xffx"), "\u{fffd}x");
     }
 
     #[test]

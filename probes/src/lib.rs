@@ -66,6 +66,7 @@
 
 mod datagrams;
 mod failure;
+mod frames;
 pub mod kinds;
 mod probe;
 mod probing;

@@ -5,6 +5,7 @@
 //! segments.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,6 +64,16 @@ impl<'p> Session<'p> {
     /// The probe under way.
     pub(crate) fn probing(&mut self) -> &mut Probing {
         self.probing
+    }
+
+    /// From where the connection comes.
+    pub(crate) fn local_address(&self) -> Result<SocketAddr, Failure> {
+        let address = match &self.stream {
+            Stream::Plain(stream) => stream.local_addr(),
+            Stream::Tls(stream) => stream.get_ref().0.local_addr(),
+            Stream::Neither => Err(io::ErrorKind::NotConnected.into()),
+        };
+        address.map_err(|error| Failure::io(&error, Stage::Connecting))
     }
 
     /// The server may send so many bytes in all.
@@ -193,6 +204,32 @@ impl<'p> Session<'p> {
                 Some(end) => return Err(self.missing(expected, end)),
             }
         }
+    }
+
+    /// Says the last word, and waits for the server to close, so that it does not complain in its
+    /// log of a client that has gone. Whether and how it does is of no matter.
+    pub(crate) async fn part(&mut self, words: &[u8]) -> Result<(), Failure> {
+        self.send(words).await?;
+        while let Ok(None) = self.fill().await {
+            self.input.clear();
+        }
+        Ok(())
+    }
+
+    /// Says no more, and waits for the server to close. For a server that would complain in its log
+    /// of a reset; it leaves a connection in TIME_WAIT.
+    pub(crate) async fn finish(&mut self) -> Result<(), Failure> {
+        let stream = &mut self.stream;
+        let finished = async {
+            match stream {
+                Stream::Plain(stream) => stream.shutdown().await,
+                Stream::Tls(stream) => stream.shutdown().await,
+                Stream::Neither => Ok(()),
+            }
+        };
+        // One that has closed by itself has no more to be told.
+        let _ = self.probing.during(Stage::Sending, finished).await?;
+        self.part(&[]).await
     }
 
     /// The failure of a server that said `got` where `expected` was due.

@@ -2,6 +2,13 @@
 
 pub mod expect;
 pub mod http;
+pub mod ldap;
+pub mod mysql;
+#[cfg(feature = "pgsql")]
+pub mod pgsql;
+pub mod radius;
+pub mod redis;
+pub mod sip;
 pub mod tcp;
 pub mod udp;
 
@@ -59,6 +66,13 @@ kinds! {
     Expect(expect::Expect) = "send/expect": "Bytes are sent, others expected.",
     Udp(udp::Udp) = "udp": "A datagram is sent, another expected.",
     Http(http::Http) = "http": "HTTP requests are made.",
+    Ldap(ldap::Ldap) = "ldap": "LDAP is bound to, and an entry looked up.",
+    Mysql(mysql::Mysql) = "mysql": "MySQL or MariaDB is logged in to, and a row asked for.",
+    #[cfg(feature = "pgsql")]
+    Pgsql(pgsql::Pgsql) = "pgsql": "PostgreSQL is logged in to, and a row asked for.",
+    Radius(radius::Radius) = "radius": "RADIUS tells its status, or lets somebody in.",
+    Sip(sip::Sip) = "sip": "SIP answers OPTIONS.",
+    Redis(redis::Redis) = "redis": "Redis answers PING, or a command.",
 }
 
 impl fmt::Display for ProbeKind {

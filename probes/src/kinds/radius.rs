@@ -1,0 +1,75 @@
+//! RADIUS: the server says how it is, or lets somebody in.
+//!
+//! Spoken by hand: it is one datagram each way (RFC 2865), and signatures with MD5. Without a login
+//! it is Status-Server (RFC 5997), which asks for nobody; not every server answers it. Every request
+//! has a Message-Authenticator in front, as servers ask since answers could be forged without
+//! (CVE-2024-3596).
+
+mod packet;
+
+use serde::{Deserialize, Serialize};
+
+use self::packet::{Code, Request};
+use crate::failure::{Failure, words_of};
+use crate::kinds::Ask;
+use crate::probing::Probing;
+use crate::report::Answer;
+use crate::spec::Secret;
+
+/// Asks for the status, or logs somebody in.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Radius {
+    /// What the server shares with this host.
+    pub secret: Secret,
+    /// Who logs in, by PAP.
+    pub login: Option<Login>,
+}
+
+/// Who logs in.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Login {
+    /// The user's name, of 1 to 253 bytes.
+    pub user: String,
+    /// Their password, of 1 to 128 bytes.
+    pub password: Secret,
+}
+
+impl Login {
+    /// Whether an attribute has room for them (RFC 2865, sections 5.1 and 5.2).
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        (1..=253).contains(&self.user.len()) && (1..=128).contains(&self.password.0.len())
+    }
+}
+
+impl Ask for Radius {
+    async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
+        let request = Request::new(&self.secret, self.login.as_ref())
+            .ok_or_else(|| Failure::NotRun("this host has no random numbers".to_owned()))?;
+        let mut datagrams = probing.datagrams()?;
+        datagrams.send(request.bytes()).await?;
+        // A server does not answer who has another secret, or none.
+        let expected = "an answer, which a wrong secret does not get";
+        let reply = datagrams.receive(expected).await?;
+        let (code, words) = request.read(&self.secret, &reply).map_err(|why| {
+            let got = crate::failure::excerpt(&reply);
+            Failure::Protocol(format!("expected an answer of RADIUS, got {why}: {got}"))
+        })?;
+        match (code, &self.login) {
+            (Code::Accept, _) | (Code::Accounting, None) => Ok(Answer::good()),
+            (Code::Reject, _) => Err(Failure::Told(match words.as_slice() {
+                [] => "the login failed".to_owned(),
+                words => format!("the login failed: {}", words_of(words)),
+            })),
+            (Code::Challenge, _) => Err(Failure::Told(
+                "the server wants more than a password".to_owned(),
+            )),
+            (Code::Accounting, Some(_)) => Err(Failure::Protocol(
+                "expected an answer to a login, got one of an accounting server".to_owned(),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,109 @@
+use std::net::SocketAddr;
+
+use tokio::net::UdpSocket;
+
+use super::packet::tests::answer;
+use super::*;
+use crate::spec::ProbeKind;
+use crate::testing::{ask, ask_briefly, good};
+
+/// A server that makes of each request an answer.
+async fn answering(reply: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let reply = reply(&buffer[..length]);
+            socket.send_to(&reply, from).await.unwrap();
+        }
+    });
+    address
+}
+
+fn status() -> ProbeKind {
+    ProbeKind::Radius(Radius {
+        secret: Secret("shared".to_owned()),
+        login: None,
+    })
+}
+
+fn login() -> ProbeKind {
+    ProbeKind::Radius(Radius {
+        secret: Secret("shared".to_owned()),
+        login: Some(Login {
+            user: "probe".to_owned(),
+            password: Secret("secret".to_owned()),
+        }),
+    })
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_is_well() {
+    let server = answering(|request| answer("shared", request, 2, "")).await;
+    assert_eq!(ask(server, status()).await, good());
+    assert_eq!(ask(server, login()).await, good());
+    let accounting = answering(|request| answer("shared", request, 5, "")).await;
+    assert_eq!(ask(accounting, status()).await, good());
+}
+
+#[tokio::test]
+async fn what_a_server_refuses_is_said_in_words() {
+    let table = [
+        (3, "", "the login failed"),
+        (3, "unknown user", "the login failed: unknown user"),
+        (11, "", "the server wants more than a password"),
+        (
+            5,
+            "",
+            "expected an answer to a login, got one of an accounting server",
+        ),
+    ];
+    for (code, words, text) in table {
+        let server = answering(move |request| answer("shared", request, code, words)).await;
+        let failure = ask(server, login()).await.unwrap_err();
+        assert_eq!(failure.to_string(), text);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_told_as_what_it_is() {
+    let server = answering(|request| answer("another", request, 2, "")).await;
+    let text = ask(server, login()).await.unwrap_err().to_string();
+    assert!(text.contains("signed with another secret"), "{text}");
+    let server = answering(|_| b"nonsense".to_vec()).await;
+    let text = ask(server, login()).await.unwrap_err().to_string();
+    assert_eq!(
+        text,
+        r#"expected an answer of RADIUS, got something else: "nonsense""#
+    );
+    let server = answering(|_| Vec::new()).await;
+    assert!(ask(server, status()).await.is_err());
+}
+
+#[tokio::test]
+async fn silence_is_told_with_what_may_be_its_reason() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let server = socket.local_addr().unwrap();
+    let failure = ask_briefly(server, login()).await.unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "expected an answer, which a wrong secret does not get, got nothing and timed out after 1s"
+    );
+    drop(socket);
+    let failure = ask(server, login()).await.unwrap_err();
+    assert_eq!(failure.to_string(), "port unreachable");
+}
+
+#[test]
+fn a_login_must_have_room_in_its_attributes() {
+    let fits = |user: usize, password: usize| {
+        let login = Login {
+            user: "x".repeat(user),
+            password: Secret("x".repeat(password)),
+        };
+        login.fits()
+    };
+    assert!(fits(1, 1) && fits(253, 128));
+    assert!(!fits(0, 1) && !fits(254, 1) && !fits(1, 0) && !fits(1, 129));
+}

@@ -1,0 +1,117 @@
+use std::fs;
+use std::path::PathBuf;
+
+use probes::kinds::pgsql::{Login, Pgsql};
+use probes::spec::{ProbeKind, Secret};
+
+use crate::process::Place;
+use crate::{is_down, is_up};
+
+/// Run by the single-user server, one statement a line.
+const USERS: &str = "\
+create role probe login password 'secret'
+create role open login
+set password_encryption = 'md5'
+create role older login password 'secret'
+create database shop
+";
+
+/// Who must prove what.
+const ACCESS: &str = "\
+host all open all trust
+host all older all md5
+host all nowhere all reject
+host all all all scram-sha-256
+";
+
+fn login(user: &str, password: &str, database: &str) -> Pgsql {
+    Pgsql {
+        login: Some(Login {
+            user: user.to_owned(),
+            password: Secret(password.to_owned()),
+            database: Some(database.to_owned()),
+        }),
+        ..Pgsql::default()
+    }
+}
+
+fn querying(query: &str, expect: Option<&str>) -> ProbeKind {
+    ProbeKind::Pgsql(Pgsql {
+        query: Some(query.to_owned()),
+        expect: expect.map(str::to_owned),
+        ..login("probe", "secret", "shop")
+    })
+}
+
+/// The newest version that is installed.
+fn programs() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql");
+    let versions = versions.expect("no PostgreSQL here; run `cargo lab install`");
+    let newest = versions.map(|entry| entry.unwrap().path()).max();
+    newest.unwrap().join("bin")
+}
+
+#[tokio::test]
+async fn a_server_lets_in_whom_it_knows_by_every_method() {
+    let program = |name: &str| programs().join(name).to_str().unwrap().to_owned();
+    let place = Place::owned_by(5432, "postgres");
+    let data = place.path("data").to_str().unwrap().to_owned();
+    place.run(
+        place
+            .command(&program("initdb"))
+            .args(["-D", &data, "-U", "postgres", "--auth=trust", "--no-sync"])
+            .args(["--no-locale", "--encoding=UTF8"]),
+    );
+    let users = place.write("users.sql", USERS);
+    place.run(
+        place
+            .command(&program("postgres"))
+            .args(["--single", "-D", &data, "postgres"])
+            .stdin(fs::File::open(users).unwrap()),
+    );
+    place.write("data/pg_hba.conf", ACCESS);
+    let mut command = place.command(&program("postgres"));
+    command
+        .args(["-D", &data, "-F"])
+        .args(["-c", &format!("listen_addresses={}", place.address.ip())])
+        .args(["-c", &format!("port={}", place.address.port())])
+        .args(["-c", "unix_socket_directories="])
+        .args(["-c", "shared_buffers=1MB"]);
+    let mut server = place.start(&mut command, "ready to accept connections");
+    let address = server.address();
+    let kind = |user, password| ProbeKind::Pgsql(login(user, password, "shop"));
+
+    is_up(address, ProbeKind::Pgsql(Pgsql::default())).await;
+    is_up(address, kind("probe", "secret")).await;
+    is_up(address, kind("older", "secret")).await;
+    is_up(address, kind("open", "")).await;
+    is_up(address, querying("select 1", None)).await;
+    is_up(address, querying("select null, 'it is fine'", Some("fine"))).await;
+
+    let words = r#"the login failed: password authentication failed for user "probe""#;
+    is_down(address, kind("probe", "wrong"), words).await;
+    is_down(
+        address,
+        kind("older", "wrong"),
+        "the login failed: password auth",
+    )
+    .await;
+    is_down(
+        address,
+        kind("nowhere", "x"),
+        "the login failed: pg_hba.conf rejects",
+    )
+    .await;
+    let missing = ProbeKind::Pgsql(login("probe", "secret", "missing"));
+    is_down(address, missing, "the login failed: database").await;
+    let none = querying("select 1 where false", None);
+    is_down(address, none, "expected a row, got none").await;
+    let wrong = querying("select * from missing", None);
+    is_down(address, wrong, "the query failed: relation").await;
+    let differs = querying("select 'bad'", Some("fine"));
+    is_down(address, differs, r#"expected "fine" in a row, got "bad""#).await;
+
+    server.stop();
+    let kind = ProbeKind::Pgsql(Pgsql::default());
+    is_down(address, kind, "connection refused").await;
+}
