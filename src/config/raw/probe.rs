@@ -4,6 +4,7 @@
 //! table; every other key of the schema that is given beside them is an error with its place, told
 //! here for all.
 
+mod accounts;
 mod basic;
 mod http;
 mod place;
@@ -51,6 +52,62 @@ pub(in crate::config) const WAYS: &[Way] = &[
         by: &[&s::UDP],
         with: &[&s::EXPECT, &s::REPLY],
         read: basic::udp,
+    },
+    Way {
+        by: &[&s::MYSQL],
+        with: &[
+            &s::USER,
+            &s::PASSWORD,
+            &s::DATABASE,
+            &s::QUERY,
+            &s::EXPECT,
+            &s::TLS_KEY,
+        ],
+        read: accounts::mysql,
+    },
+    Way {
+        by: &[&s::PGSQL],
+        with: &[
+            &s::USER,
+            &s::PASSWORD,
+            &s::DATABASE,
+            &s::QUERY,
+            &s::EXPECT,
+            &s::TLS_KEY,
+        ],
+        read: accounts::pgsql,
+    },
+    Way {
+        by: &[&s::REDIS],
+        with: &[&s::USER, &s::PASSWORD, &s::QUERY, &s::EXPECT, &s::TLS_KEY],
+        read: accounts::redis,
+    },
+    Way {
+        by: &[&s::LDAP],
+        with: &[&s::USER, &s::PASSWORD, &s::SEARCH, &s::EXPECT],
+        read: accounts::ldap,
+    },
+    Way {
+        by: &[&s::LDAPS],
+        with: &[&s::USER, &s::PASSWORD, &s::SEARCH, &s::EXPECT, &s::TLS_KEY],
+        read: accounts::ldaps,
+    },
+    Way {
+        by: &[&s::RADIUS],
+        with: &[&s::SECRET, &s::USER, &s::PASSWORD],
+        read: accounts::radius,
+    },
+    Way {
+        by: &[&s::SIP],
+        with: &[
+            &s::TRANSPORT,
+            &s::HOST,
+            &s::USER,
+            &s::PASSWORD,
+            &s::STATUS,
+            &s::TLS_KEY,
+        ],
+        read: accounts::sip,
     },
 ];
 

@@ -1,11 +1,17 @@
 //! The section about probes. What may stand with what is in the table of ways, `raw/probe.rs`.
 
+mod accounts;
+
+pub(in super::super) use self::accounts::{
+    DATABASE, LDAP, LDAPS, MYSQL, PGSQL, QUERY, RADIUS, REDIS, SEARCH, SECRET, SIP,
+};
 use super::{HOUR, Key, Kind, Otherwise, Section, ms, secs};
 
 pub(in super::super) const PROBE: Section = Section {
     header: "probe",
     doc: "A table of a virtual or of a server. What it asks is chosen by the key that is present: \
-          exactly one of tcp, send with or without expect, http, https, udp.",
+          exactly one of tcp, send with or without expect, http, https, udp, mysql, pgsql, redis, ldap, ldaps, \
+          radius, sip.",
     keys: &[
         &TCP,
         &SEND,
@@ -16,6 +22,20 @@ pub(in super::super) const PROBE: Section = Section {
         &STATUS,
         &UDP,
         &REPLY,
+        &TRANSPORT,
+        &MYSQL,
+        &PGSQL,
+        &REDIS,
+        &LDAP,
+        &LDAPS,
+        &RADIUS,
+        &SIP,
+        &USER,
+        &PASSWORD,
+        &DATABASE,
+        &QUERY,
+        &SEARCH,
+        &SECRET,
         &TLS_KEY,
         &PROBE_ADDRESS,
         &PROBE_PORT,
@@ -93,6 +113,27 @@ pub(in super::super) const REPLY: Key = Key {
     otherwise: Otherwise::Is("true"),
     doc: "Whether a datagram must come back. With false only the word that nobody listens on the \
           port is a failure, which a firewall may keep back; a probe then takes all of timeout.",
+};
+
+pub(in super::super) const TRANSPORT: Key = Key {
+    name: "transport",
+    kind: Kind::Words(&["udp", "tcp"]),
+    otherwise: Otherwise::Text("udp"),
+    doc: "Over what the server is asked.",
+};
+
+pub(in super::super) const USER: Key = Key {
+    name: "user",
+    kind: Kind::Text,
+    otherwise: Otherwise::Is("nobody logs in"),
+    doc: "Who logs in.",
+};
+
+pub(in super::super) const PASSWORD: Key = Key {
+    name: "password",
+    kind: Kind::Text,
+    otherwise: Otherwise::Is("none"),
+    doc: "Their password. The file is then nobody else's to read.",
 };
 
 pub(in super::super) const TLS_KEY: Key = Key {
