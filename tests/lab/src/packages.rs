@@ -83,6 +83,36 @@ const NEEDS: &[Need] = &[
         proof: "/usr/bin/mandoc",
         why: "checks the manual pages",
     },
+    Need {
+        package: "mariadb-server",
+        proof: "/usr/sbin/mariadbd",
+        why: "probed by tests",
+    },
+    Need {
+        package: "postgresql",
+        proof: "/usr/lib/postgresql",
+        why: "probed by tests",
+    },
+    Need {
+        package: "redis-server",
+        proof: "/usr/bin/redis-server",
+        why: "probed by tests",
+    },
+    Need {
+        package: "slapd",
+        proof: "/usr/sbin/slapd",
+        why: "probed by tests",
+    },
+    Need {
+        package: "freeradius",
+        proof: "/usr/sbin/freeradius",
+        why: "probed by tests",
+    },
+    Need {
+        package: "kamailio",
+        proof: "/usr/sbin/kamailio",
+        why: "probed by tests",
+    },
 ];
 
 /// Keeps packages from starting their services while they are installed, as invoke-rc.d(8) tells.
@@ -102,7 +132,9 @@ if command -v systemctl > /dev/null; then
     for package in "$@"; do
         case $package in
             nginx-light) systemctl --quiet disable nginx ;;
-            keepalived | ipvsadm) systemctl --quiet disable $package ;;
+            mariadb-server) systemctl --quiet disable mariadb ;;
+            keepalived | ipvsadm | postgresql | redis-server | slapd | freeradius | kamailio)
+                systemctl --quiet disable $package ;;
         esac
     done
 fi
