@@ -1,11 +1,13 @@
+use probes::Tls;
 use probes::kinds::ldap::{Ldap, Login};
 use probes::spec::{ProbeKind, Secret};
 
+use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::{Place, Process};
 use crate::{is_down, is_up};
 
-fn server(port: u16, global: &str) -> Process {
-    let place = Place::new(port);
+/// A server at `place`, by `ldap` or `ldaps`, with some lines more in its configuration.
+fn server(place: Place, scheme: &str, global: &str) -> Process {
     let folder = place.path("data");
     std::fs::create_dir(&folder).unwrap();
     let configuration = format!(
@@ -33,7 +35,7 @@ fn server(port: u16, global: &str) -> Process {
             .command("/usr/sbin/slapadd")
             .args(["-f", &file, "-l", &entries]),
     );
-    let url = format!("ldap://{}", place.address);
+    let url = format!("{scheme}://{}", place.address);
     let mut command = place.command("/usr/sbin/slapd");
     command.args(["-f", &file, "-h", &url, "-d", "conns"]);
     place.start(&mut command, "daemon: epoll: listen=")
@@ -64,7 +66,7 @@ fn binding(login: Option<Login>) -> ProbeKind {
 
 #[tokio::test]
 async fn an_entry_is_found_by_whom_the_server_knows() {
-    let mut server = server(389, "");
+    let mut server = server(Place::new(389), "ldap", "");
     let address = server.address();
     is_up(address, binding(None)).await;
     is_up(address, binding(login("secret"))).await;
@@ -87,7 +89,28 @@ async fn an_entry_is_found_by_whom_the_server_knows() {
 
 #[tokio::test]
 async fn a_server_without_anonymous_binds_is_well() {
-    let server = server(390, "disallow bind_anon");
+    let server = server(Place::new(390), "ldap", "disallow bind_anon");
     is_up(server.address(), binding(None)).await;
     is_up(server.address(), binding(login("secret"))).await;
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_asked_over_it() {
+    let place = Place::new(636);
+    let files = Certificate::new(&place);
+    let global = format!(
+        "TLSCertificateFile {}\nTLSCertificateKeyFile {}",
+        files.certificate, files.key
+    );
+    let server = server(place, "ldaps", &global);
+    let kind = |tls| {
+        ProbeKind::Ldap(Ldap {
+            login: login("secret"),
+            search: Some("dc=example".to_owned()),
+            expect: Some("An Example".to_owned()),
+            tls: Some(tls),
+        })
+    };
+    is_up(server.address(), kind(files.tls())).await;
+    is_down(server.address(), kind(Tls::default()), NOT_TRUSTED).await;
 }

@@ -11,6 +11,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod certificate;
 mod ldap;
 mod mysql;
 mod pgsql;

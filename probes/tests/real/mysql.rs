@@ -1,6 +1,8 @@
+use probes::Tls;
 use probes::kinds::mysql::{Login, Mysql};
 use probes::spec::{ProbeKind, Secret};
 
+use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::Place;
 use crate::{is_down, is_up};
 
@@ -11,6 +13,7 @@ create database shop;
 create table shop.health (state varchar(20));
 insert into shop.health values ('bad'), ('it is fine');
 grant select on shop.* to probe@'%';
+create user strict@'%' identified by 'secret' require ssl;
 create user other@'%' identified via ed25519 using password('secret');
 ";
 
@@ -44,6 +47,7 @@ async fn a_server_of_mariadb_lets_in_whom_it_knows() {
         &data,
     ]));
     let users = format!("--init-file={}", place.write("users.sql", USERS));
+    let files = Certificate::new(&place);
     let mut command = place.command("/usr/sbin/mariadbd");
     command.args([
         "--no-defaults",
@@ -52,6 +56,8 @@ async fn a_server_of_mariadb_lets_in_whom_it_knows() {
         &format!("--bind-address={}", place.address.ip()),
         &format!("--port={}", place.address.port()),
         &format!("--socket={}", place.path("socket").display()),
+        &format!("--ssl-cert={}", files.certificate),
+        &format!("--ssl-key={}", files.key),
         "--plugin-load-add=auth_ed25519",
         "--skip-name-resolve",
         "--innodb-buffer-pool-size=8M",
@@ -72,6 +78,19 @@ async fn a_server_of_mariadb_lets_in_whom_it_knows() {
     .await;
     is_up(address, querying("select 1", None)).await;
     is_up(address, querying("select state from health", Some("fine"))).await;
+
+    let over = |tls| {
+        ProbeKind::Mysql(Mysql {
+            query: Some("show status like 'Ssl_version'".to_owned()),
+            expect: Some("TLSv1.".to_owned()),
+            tls: Some(tls),
+            ..login("strict", "secret", None)
+        })
+    };
+    is_up(address, over(files.tls())).await;
+    is_down(address, over(Tls::default()), NOT_TRUSTED).await;
+    let bare = ProbeKind::Mysql(login("strict", "secret", None));
+    is_down(address, bare, "the login failed: Access denied").await;
 
     let wrong = ProbeKind::Mysql(login("probe", "wrong", None));
     is_down(

@@ -1,9 +1,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use probes::Tls;
 use probes::kinds::pgsql::{Login, Pgsql};
 use probes::spec::{ProbeKind, Secret};
 
+use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::Place;
 use crate::{is_down, is_up};
 
@@ -11,6 +13,7 @@ use crate::{is_down, is_up};
 const USERS: &str = "\
 create role probe login password 'secret'
 create role open login
+create role strict login password 'secret'
 set password_encryption = 'md5'
 create role older login password 'secret'
 create database shop
@@ -19,6 +22,8 @@ create database shop
 /// Who must prove what.
 const ACCESS: &str = "\
 host all open all trust
+hostssl all strict all scram-sha-256
+host all strict all reject
 host all older all md5
 host all nowhere all reject
 host all all all scram-sha-256
@@ -70,12 +75,15 @@ async fn a_server_lets_in_whom_it_knows_by_every_method() {
             .stdin(fs::File::open(users).unwrap()),
     );
     place.write("data/pg_hba.conf", ACCESS);
+    let files = Certificate::new(&place);
     let mut command = place.command(&program("postgres"));
     command
         .args(["-D", &data, "-F"])
         .args(["-c", &format!("listen_addresses={}", place.address.ip())])
         .args(["-c", &format!("port={}", place.address.port())])
-        .args(["-c", "unix_socket_directories="])
+        .args(["-c", "unix_socket_directories=", "-c", "ssl=on"])
+        .args(["-c", &format!("ssl_cert_file={}", files.certificate)])
+        .args(["-c", &format!("ssl_key_file={}", files.key)])
         .args(["-c", "shared_buffers=1MB"]);
     let mut server = place.start(&mut command, "ready to accept connections");
     let address = server.address();
@@ -87,6 +95,23 @@ async fn a_server_lets_in_whom_it_knows_by_every_method() {
     is_up(address, kind("open", "")).await;
     is_up(address, querying("select 1", None)).await;
     is_up(address, querying("select null, 'it is fine'", Some("fine"))).await;
+
+    let over = |tls| {
+        ProbeKind::Pgsql(Pgsql {
+            query: Some("select version from pg_stat_ssl where ssl".to_owned()),
+            expect: Some("TLSv1.".to_owned()),
+            tls: Some(tls),
+            ..login("strict", "secret", "shop")
+        })
+    };
+    is_up(address, over(files.tls())).await;
+    is_down(address, over(Tls::default()), NOT_TRUSTED).await;
+    is_down(
+        address,
+        kind("strict", "secret"),
+        "the login failed: pg_hba.conf rejects",
+    )
+    .await;
 
     let words = r#"the login failed: password authentication failed for user "probe""#;
     is_down(address, kind("probe", "wrong"), words).await;

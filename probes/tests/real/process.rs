@@ -68,6 +68,16 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
+    /// The same, for its owner's eyes only.
+    pub(crate) fn write_privately(&self, name: &str, text: &str) -> String {
+        let path = self.write(name, text);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        if let Some((uid, gid)) = self.owner {
+            chown(&path, Some(uid), Some(gid)).unwrap();
+        }
+        path
+    }
+
     /// A command of a package, in the folder, as its owner.
     pub(crate) fn command(&self, program: &str) -> Command {
         assert!(

@@ -1,6 +1,8 @@
+use probes::Tls;
 use probes::kinds::redis::{Login, Redis};
 use probes::spec::{ProbeKind, Secret};
 
+use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::{Place, Process};
 use crate::{is_down, is_up};
 
@@ -65,4 +67,28 @@ async fn a_server_with_a_password_wants_the_right_one() {
     is_down(address, login(None, "wrong"), "the login failed: WRONGPASS").await;
     let asked = asking(&["GET", "x"], "x");
     is_down(address, asked, "the server says: NOAUTH").await;
+}
+
+#[tokio::test]
+async fn a_server_with_tls_is_asked_over_it() {
+    let place = Place::new(6381);
+    let files = Certificate::new(&place);
+    let mut command = place.command("/usr/bin/redis-server");
+    command
+        .args(["--bind", &place.address.ip().to_string(), "--port", "0"])
+        .args(["--tls-port", &place.address.port().to_string()])
+        .args(["--tls-cert-file", &files.certificate])
+        .args(["--tls-key-file", &files.key])
+        .args(["--tls-ca-cert-file", &files.ca])
+        .args(["--tls-auth-clients", "no"])
+        .args(["--save", "", "--appendonly", "no"]);
+    let server = place.start(&mut command, "Ready to accept connections");
+    let kind = |tls| {
+        ProbeKind::Redis(Redis {
+            tls: Some(tls),
+            ..Redis::default()
+        })
+    };
+    is_up(server.address(), kind(files.tls())).await;
+    is_down(server.address(), kind(Tls::default()), NOT_TRUSTED).await;
 }

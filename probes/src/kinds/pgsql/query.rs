@@ -42,7 +42,7 @@ pub(super) async fn row(session: &mut Session<'_>, expect: Option<&str>) -> Resu
 }
 
 /// The values of a row that are there.
-fn values(body: &DataRowBody) -> Option<Vec<&[u8]>> {
+pub(super) fn values(body: &DataRowBody) -> Option<Vec<&[u8]>> {
     let mut ranges = body.ranges();
     let mut values = Vec::new();
     loop {

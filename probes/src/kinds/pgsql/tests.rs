@@ -1,6 +1,7 @@
 use postgres_protocol::message::backend::{
     AUTHENTICATION_TAG, DATA_ROW_TAG, ERROR_RESPONSE_TAG, READY_FOR_QUERY_TAG,
 };
+use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
@@ -241,4 +242,27 @@ async fn misbehaving_servers_are_told_as_what_they_are() {
     let result = ask(web.address(), ProbeKind::Pgsql(Pgsql::default())).await;
     let text = result.unwrap_err().to_string();
     assert!(text.contains(r#"got "HTTP/1.1 400 Bad Request"#), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_of_a_server_are_a_danger(
+        tag in prop::sample::select(b"RETDSZCN".to_vec()),
+        body in prop::collection::vec(any::<u8>(), 0..60),
+        method in 0_u32..13,
+    ) {
+        for whole in [message(tag, &body), wants(method, &body)] {
+            match Message::parse(&mut BytesMut::from(whole.as_slice())) {
+                Ok(Some(Message::ErrorResponse(body))) => drop(Refusal::read(&body)),
+                Ok(Some(Message::DataRow(body))) => drop(query::values(&body)),
+                Ok(Some(Message::AuthenticationSasl(body))) => {
+                    let _ = body.mechanisms().any(|it| Ok(it == SCRAM_SHA_256));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let mut scram = ScramSha256::new(b"secret", ChannelBinding::unsupported());
+        let _ = scram.update(&body);
+        let _ = scram.finish(&body);
+    }
 }
