@@ -66,7 +66,7 @@ fn binding(login: Option<Login>) -> ProbeKind {
 
 #[tokio::test]
 async fn an_entry_is_found_by_whom_the_server_knows() {
-    let mut server = server(Place::new(389), "ldap", "");
+    let mut server = server(Place::new(3389), "ldap", "");
     let address = server.address();
     is_up(address, binding(None)).await;
     is_up(address, binding(login("secret"))).await;
@@ -89,14 +89,14 @@ async fn an_entry_is_found_by_whom_the_server_knows() {
 
 #[tokio::test]
 async fn a_server_without_anonymous_binds_is_well() {
-    let server = server(Place::new(390), "ldap", "disallow bind_anon");
+    let server = server(Place::new(3390), "ldap", "disallow bind_anon");
     is_up(server.address(), binding(None)).await;
     is_up(server.address(), binding(login("secret"))).await;
 }
 
 #[tokio::test]
 async fn a_server_with_tls_is_asked_over_it() {
-    let place = Place::new(636);
+    let place = Place::new(6636);
     let files = Certificate::new(&place);
     let global = format!(
         "TLSCertificateFile {}\nTLSCertificateKeyFile {}",
