@@ -12,22 +12,29 @@ use lab::Lab;
 pub(crate) const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A measurement: its name, how often each thing is measured unless the command line says
-/// otherwise, and what measures.
-type Measurement = (&'static str, usize, fn(&Lab, usize) -> Result<(), String>);
+/// otherwise, and what measures; that is told with what the names of its rows shall begin.
+type Measurement = (
+    &'static str,
+    usize,
+    fn(&Lab, usize, &str) -> Result<(), String>,
+);
 
-const MEASUREMENTS: &[Measurement] = &[("ipvs", 5, ipvs::run), ("failover", 10, failover::run)];
+const MEASUREMENTS: &[Measurement] = &[
+    ("ipvs", 5, |lab, runs, _| ipvs::run(lab, runs)),
+    ("failover", 10, failover::run),
+];
 
 pub(crate) fn run(lab: &Lab, args: &[String]) -> Result<(), String> {
-    let (what, runs) = match args {
-        [what] => (what, None),
-        [what, runs] => match runs.parse() {
-            Ok(runs) if runs > 0 => (what, Some(runs)),
+    let (what, runs, only) = match args {
+        [what] => (what, None, String::new()),
+        [what, runs, only @ ..] => match runs.parse() {
+            Ok(runs) if runs > 0 => (what, Some(runs), only.join(" ")),
             Ok(_) | Err(_) => return Err(format!("`{runs}` is no number of runs")),
         },
-        _ => return Err(format!("say what to measure: {}", names())),
+        [] => return Err(format!("say what to measure: {}", names())),
     };
     match MEASUREMENTS.iter().find(|(name, ..)| name == what) {
-        Some((_, usual, run)) => run(lab, runs.unwrap_or(*usual)),
+        Some((_, usual, run)) => run(lab, runs.unwrap_or(*usual), &only),
         None => Err(format!("there is no measurement `{what}`, but {}", names())),
     }
 }

@@ -53,7 +53,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        usage: "bench ipvs|failover [RUNS]",
+        usage: "bench ipvs|failover [RUNS [ROW]]",
         does: "ipvsadm and ours, or keepalived and ours, side by side: medians and ratios",
         action: Action::Measurement(bench::run),
     },

@@ -1,29 +1,48 @@
-//! keepalived and caribe in turn, in the same hosts: what a client misses when a director fails.
+//! keepalived and caribe in turn, in the same hosts: what a client misses when a director fails,
+//! and what they cost when none does.
 //!
 //! Both directors answer datagrams on the VIP themselves, so that nothing but the address is
 //! measured. The client sends one every half millisecond and waits for none.
 
+mod client;
+mod load;
+mod pair;
+mod vips;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lab::farm::service_address;
-use lab::{Cable, Family, Host, Lab, Process, director, wait};
+use lab::{Lab, wait};
 use rustix::process::Signal;
 
-/// From one question of the client to the next.
-const PACE: Duration = Duration::from_micros(500);
+use super::say;
+use client::{Client, ECHO, Missed, answers_in, echo};
+use pair::{Daemon, LIMIT, Pair, Peer, Setting};
+
 /// The client has been served for so long before and after a fault.
 const STEADY: Duration = Duration::from_millis(400);
-/// What a start, or a takeover, may take.
-const LIMIT: Duration = Duration::from_secs(20);
-/// Where the directors answer.
-const ECHO: u16 = 7;
+/// VIPs of a large group.
+const MANY: u32 = 1000;
+
+const SECOND: Duration = Duration::from_secs(1);
+const TENTH: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(30);
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Measure {
+    /// What the client misses when something befalls the active director.
+    Missed(Fault),
+    /// When the last of many VIPs is announced after a cut.
+    Announced,
+    /// The processor time of an idle pair for each second.
+    Idle,
+}
 
 /// What befalls the active director.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,401 +53,173 @@ enum Fault {
     Kill,
     /// It is asked to stop.
     Stop,
+    /// It is asked to give its VIP to the other.
+    HandOver,
 }
 
-/// A row of the table.
-struct Work {
-    what: &'static str,
-    fault: Fault,
-    /// Between two heartbeats or adverts.
-    interval: Duration,
-}
+/// A row of the table: its name, between two heartbeats or adverts, and what is measured.
+type Row = (&'static str, Duration, Measure);
 
-const WORKS: [Work; 6] = [
-    Work {
-        what: "cable cut, 1 s",
-        fault: Fault::Cut,
-        interval: Duration::from_secs(1),
-    },
-    Work {
-        what: "cable cut, 100 ms",
-        fault: Fault::Cut,
-        interval: Duration::from_millis(100),
-    },
-    Work {
-        what: "cable cut, 30 ms",
-        fault: Fault::Cut,
-        interval: Duration::from_millis(30),
-    },
-    Work {
-        what: "cable cut, 10 ms",
-        fault: Fault::Cut,
-        interval: Duration::from_millis(10),
-    },
-    Work {
-        what: "SIGKILL, 100 ms",
-        fault: Fault::Kill,
-        interval: Duration::from_millis(100),
-    },
-    Work {
-        what: "clean stop, 100 ms",
-        fault: Fault::Stop,
-        interval: Duration::from_millis(100),
-    },
+const ROWS: [Row; 10] = [
+    ("cable cut, 1 s", SECOND, Measure::Missed(Fault::Cut)),
+    ("cable cut, 100 ms", TENTH, Measure::Missed(Fault::Cut)),
+    ("cable cut, 30 ms", SHORT, Measure::Missed(Fault::Cut)),
+    ("cable cut, 10 ms", SHORTEST, Measure::Missed(Fault::Cut)),
+    ("SIGKILL, 100 ms", TENTH, Measure::Missed(Fault::Kill)),
+    ("clean stop, 100 ms", TENTH, Measure::Missed(Fault::Stop)),
+    ("handover, 100 ms", TENTH, Measure::Missed(Fault::HandOver)),
+    ("1,000 VIPs, 100 ms", TENTH, Measure::Announced),
+    ("idle, 100 ms", TENTH, Measure::Idle),
+    ("idle, 10 ms", SHORTEST, Measure::Idle),
 ];
 
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Peer {
-    Keepalived,
-    Caribe,
-}
-
-/// What the client missed.
+/// One reading.
 #[derive(Clone, Copy, Debug)]
-struct Missed {
-    gap: Duration,
-    packets: u64,
+struct Reading {
+    time: Duration,
+    /// Where packets are counted.
+    lost: Option<u64>,
 }
 
-/// Two directors and a client.
-struct Pair {
-    directors: [Host; 2],
-    cables: [Cable; 2],
-    client: Host,
-    vip: Ipv4Addr,
-}
-
-/// Measures everything so many times and prints a table.
+/// Measures everything, or the rows whose names begin as `only` says, so many times and prints a
+/// table.
 ///
 /// # Errors
 ///
 /// When a daemon does not do its part at all.
-pub(super) fn run(lab: &Lab, runs: usize) -> Result<(), String> {
+pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     let pair = Pair::new(lab);
-    let mut out = std::io::stdout();
-    let mut text = format!(
+    let mut table = format!(
         "{:<20} {:>30} {:>30} {:>7}\n",
         format!("{runs} runs each"),
         "keepalived: median, worst, lost",
         "caribe: median, worst, lost",
         "ratio"
     );
-    for work in &WORKS {
-        let mut missed: BTreeMap<Peer, Vec<Missed>> = BTreeMap::new();
+    for (name, interval, measure) in ROWS.iter().filter(|(name, ..)| name.starts_with(only)) {
+        let mut setting = Setting::of(*interval);
+        // An idle pair is the same every time; one reading is long.
+        let runs = if *measure == Measure::Idle {
+            runs.min(3)
+        } else {
+            runs
+        };
+        if *measure == Measure::Announced {
+            setting.more_vips = MANY;
+        }
+        let mut readings: BTreeMap<Peer, Vec<Reading>> = BTreeMap::new();
         for run in 0..runs {
             for peer in [Peer::Keepalived, Peer::Caribe] {
-                let one = pair.measure(peer, work)?;
-                let _ = writeln!(
-                    out,
-                    "{} {peer:?} {run}: {} ms",
-                    work.what,
-                    one.gap.as_millis()
-                );
-                missed.entry(peer).or_default().push(one);
+                let reading = pair
+                    .measure(peer, &setting, *measure)
+                    .map_err(|why| format!("{name}: {why}"))?;
+                let millis = reading.time.as_secs_f64() * 1e3;
+                say(&format!("{name} {peer:?} {run}: {millis:.1} ms"));
+                readings.entry(peer).or_default().push(reading);
             }
         }
-        let figures: Vec<(f64, String)> = missed.values().map(|all| figures(all)).collect();
+        let figures: Vec<(f64, String)> = readings.values().map(|all| figures(all)).collect();
         let [(theirs, their_text), (ours, our_text)] = &figures[..] else {
             continue;
         };
         let ratio = ours / theirs;
         let _ = writeln!(
-            text,
-            "{:<20} {their_text:>30} {our_text:>30} {ratio:>7.2}",
-            work.what
+            table,
+            "{name:<20} {their_text:>30} {our_text:>30} {ratio:>7.2}"
         );
     }
-    let _ = write!(
-        out,
-        "\n{text}\na gap is the longest time without an answer, in ms; lost is the median of packets\n"
-    );
+    let late = "lateness";
+    if late.starts_with(only) {
+        let [most, worst] = pair.lateness(SHORTEST)?;
+        let _ = writeln!(
+            table,
+            "\nheartbeats of 10 ms under load, late by: 99.9 % {:.1} ms, worst {:.1} ms",
+            most.as_secs_f64() * 1e3,
+            worst.as_secs_f64() * 1e3
+        );
+    }
+    say(&format!(
+        "\n{table}\na gap is the longest time without an answer, in ms; lost is the median of packets\n\
+         1,000 VIPs: until the last one is announced; idle: processor time of both, in ms a second"
+    ));
     Ok(())
 }
 
-fn figures(all: &[Missed]) -> (f64, String) {
-    let mut gaps: Vec<f64> = all.iter().map(|m| m.gap.as_secs_f64() * 1e3).collect();
-    let mut lost: Vec<u64> = all.iter().map(|m| m.packets).collect();
-    gaps.sort_by(f64::total_cmp);
+fn figures(all: &[Reading]) -> (f64, String) {
+    let mut times: Vec<f64> = all.iter().map(|it| it.time.as_secs_f64() * 1e3).collect();
+    let mut lost: Vec<u64> = all.iter().filter_map(|it| it.lost).collect();
+    times.sort_by(f64::total_cmp);
     lost.sort_unstable();
-    let median = gaps[gaps.len() / 2];
-    let worst = gaps.last().copied().unwrap_or_default();
-    (
-        median,
-        format!("{median:.1}, {worst:.1}, {}", lost[lost.len() / 2]),
-    )
+    let median = times[times.len() / 2];
+    let worst = times.last().copied().unwrap_or_default();
+    let lost = lost.get(lost.len() / 2).map(|lost| format!(", {lost}"));
+    let lost = lost.unwrap_or_default();
+    (median, format!("{median:.1}, {worst:.1}{lost}"))
 }
 
 impl Pair {
-    fn new(lab: &Lab) -> Self {
-        let switch = lab.bridge("service");
-        let address = |last| format!("{}/24", service_address(Family::V4, last));
-        let client = lab.host("client");
-        client.connect(&switch, "eth0", &[&address(100)]);
-        let directors = [1, 2].map(|n| lab.host(&format!("ha{n}")));
-        let cables = [0, 1].map(|i| {
-            let last = if i == 0 { 11 } else { 12 };
-            directors[i].connect(&switch, "eth0", &[&address(last)])
-        });
-        for host in &directors {
-            host.write(director::KEY, 0o600, &"6b".repeat(32));
-        }
-        Self {
-            directors,
-            cables,
-            client,
-            vip: Ipv4Addr::new(192, 0, 2, 80),
+    fn measure(&self, peer: Peer, setting: &Setting, measure: Measure) -> Result<Reading, String> {
+        let alone = |time| Reading { time, lost: None };
+        match measure {
+            Measure::Missed(fault) => self.missed(peer, setting, fault).map(|missed| Reading {
+                time: missed.gap,
+                lost: Some(missed.packets),
+            }),
+            Measure::Announced => self.last_announced(peer, setting).map(alone),
+            Measure::Idle => self.idle(peer, setting).map(alone),
         }
     }
 
     /// Starts a pair of daemons, waits until the first serves, lets the fault befall it, and waits
     /// until the client is served again.
-    fn measure(&self, peer: Peer, work: &Work) -> Result<Missed, String> {
+    fn missed(&self, peer: Peer, setting: &Setting, fault: Fault) -> Result<Missed, String> {
         let stop = Arc::new(AtomicBool::new(false));
         let echoes = self
             .directors
             .each_ref()
             .map(|host| echo(host, Arc::clone(&stop)));
-        let mut daemons = [0, 1].map(|i| self.start(peer, i, work.interval));
-        let first = &self.directors[0];
-        let served = wait::holds_within(LIMIT, &mut || {
-            first.has_address(self.vip.into()) && !self.directors[1].has_address(self.vip.into())
+        let started = self.start(peer, setting).ok_or("did not start");
+        let outcome = started.and_then(|mut daemons| {
+            let missed = self.watch(&mut daemons[0], setting, fault);
+            self.end(&mut daemons);
+            missed
         });
-        let outcome = if served {
-            self.watch(&mut daemons[0], work)
-        } else {
-            None
-        };
-        for daemon in &mut daemons {
-            daemon.kill();
-        }
         stop.store(true, Ordering::Relaxed);
         for echo in echoes {
             let _ = echo.join();
         }
-        self.clear();
-        outcome.ok_or_else(|| format!("{peer:?} did not serve before or after: {}", work.what))
+        outcome.map_err(|what| format!("{peer:?} {what}"))
     }
 
-    fn watch(&self, daemon: &mut Daemon, work: &Work) -> Option<Missed> {
+    fn watch(
+        &self,
+        daemon: &mut Daemon,
+        setting: &Setting,
+        fault: Fault,
+    ) -> Result<Missed, &'static str> {
         let client = Client::start(&self.client, SocketAddr::new(self.vip.into(), ECHO));
         let before = client.answers();
         let steady = answers_in(STEADY);
         if !wait::holds_within(LIMIT, &mut || client.answers() > before + steady) {
-            return None;
+            client.stop();
+            return Err("did not serve before");
         }
-        match work.fault {
+        match fault {
             Fault::Cut => self.cables[0].cut(),
             Fault::Kill => daemon.kill(),
             Fault::Stop => daemon.signal(Signal::TERM),
+            Fault::HandOver => daemon.hand_over(setting),
         }
         let faulted = Instant::now();
+        let [_, second] = &self.directors;
         // Whatever is still on its way is no answer of the other.
-        let settled = work.interval * 4 + STEADY;
+        let settled = setting.interval * 4 + STEADY;
         let again = wait::holds_within(LIMIT, &mut || {
-            faulted.elapsed() > settled && client.is_served(STEADY)
+            faulted.elapsed() > settled
+                && second.has_address(self.vip.into())
+                && client.is_served(STEADY)
         });
         let missed = client.stop();
-        again.then_some(missed)
+        again.then_some(missed).ok_or("did not serve afterwards")
     }
-
-    fn start(&self, peer: Peer, index: usize, interval: Duration) -> Daemon {
-        let host = &self.directors[index];
-        let priority = if index == 0 { 150 } else { 100 };
-        match peer {
-            Peer::Caribe => {
-                host.write(director::CONFIG, 0o644, &caribe_config(interval));
-                let program = director::program("caribe");
-                let process = host.spawn(&[&program, "run", "--config", director::CONFIG]);
-                Daemon {
-                    host: host.clone(),
-                    process,
-                    children: None,
-                }
-            }
-            Peer::Keepalived => {
-                let config = "/run/caribe/keepalived.conf";
-                host.write(config, 0o644, &keepalived_config(interval, priority));
-                let process = host.spawn(&[
-                    "keepalived",
-                    "--dont-fork",
-                    "--vrrp",
-                    "--use-file",
-                    config,
-                    "--pid",
-                    "/run/caribe/k.pid",
-                    "--vrrp_pid",
-                    "/run/caribe/v.pid",
-                ]);
-                Daemon {
-                    host: host.clone(),
-                    process,
-                    children: Some("/run/caribe/v.pid"),
-                }
-            }
-        }
-    }
-
-    /// Removes what a killed daemon leaves, and heals the cable.
-    fn clear(&self) {
-        for cable in &self.cables {
-            cable.restore();
-        }
-        for host in &self.directors {
-            let _ = host.exec(&["ip", "address", "del", "192.0.2.80/24", "dev", "eth0"]);
-            let _ = host.exec(&["ip", "address", "del", "192.0.2.80/32", "dev", "eth0"]);
-            let _ = host.exec(&["sh", "-c", "rm -f /run/caribe/*"]);
-        }
-        let _ = self.client.exec(&["ip", "neigh", "flush", "all"]);
-    }
-}
-
-/// A daemon with all its processes.
-struct Daemon {
-    host: Host,
-    process: Process,
-    /// A file with the number of a child that must be killed along.
-    children: Option<&'static str>,
-}
-
-impl Daemon {
-    fn kill(&mut self) {
-        if let Some(file) = self.children {
-            let _ = self
-                .host
-                .exec(&["sh", "-c", &format!("kill -9 $(cat {file})")]);
-        }
-        self.process.kill();
-    }
-
-    fn signal(&self, signal: Signal) {
-        self.process.signal(signal);
-    }
-}
-
-fn caribe_config(interval: Duration) -> String {
-    let keepalive = interval.as_millis();
-    let deadtime = keepalive * 3;
-    let initdead = (deadtime * 2).max(2000);
-    let directors: String = [("ha1", 150, 11), ("ha2", 100, 12)]
-        .iter()
-        .map(|(name, priority, last)| {
-            format!(
-                "[[director]]\nname = \"{name}\"\npriority = {priority}\n\
-                 paths = [{{ udp = \"{}\" }}]\n",
-                service_address(Family::V4, *last)
-            )
-        })
-        .collect();
-    format!(
-        "[cluster]\nname = \"bench\"\nkeys = [\"{}\"]\n\
-         [heartbeat]\nkeepalive = \"{keepalive}ms\"\ndeadtime = \"{deadtime}ms\"\n\
-         initdead = \"{initdead}ms\"\n{directors}\
-         [[group]]\nname = \"vip\"\nfailback = \"manual\"\n\
-         vips = [{{ address = \"192.0.2.80/24\", interface = \"eth0\" }}]\n",
-        director::KEY
-    )
-}
-
-fn keepalived_config(interval: Duration, priority: u8) -> String {
-    format!(
-        "global_defs {{\n vrrp_version 3\n vrrp_garp_master_repeat 5\n}}\n\
-         vrrp_instance vip {{\n state BACKUP\n nopreempt\n interface eth0\n virtual_router_id 51\n \
-         priority {priority}\n advert_int {}\n virtual_ipaddress {{\n 192.0.2.80/24\n }}\n}}\n",
-        interval.as_secs_f64()
-    )
-}
-
-/// Answers on any address of a host.
-fn echo(host: &Host, stop: Arc<AtomicBool>) -> JoinHandle<()> {
-    host.thread(move || {
-        let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, ECHO)) else {
-            return;
-        };
-        let _ = socket.set_read_timeout(Some(Duration::from_millis(50)));
-        let mut buffer = [0; 64];
-        while !stop.load(Ordering::Relaxed) {
-            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                let _ = socket.send_to(&buffer[..length], from);
-            }
-        }
-    })
-}
-
-/// A client that asks without a pause, and remembers when it was answered.
-struct Client {
-    stop: Arc<AtomicBool>,
-    answers: Arc<AtomicU64>,
-    thread: JoinHandle<Missed>,
-}
-
-/// So many answers come in so long.
-fn answers_in(time: Duration) -> u64 {
-    // A loaded kernel delays some.
-    u64::try_from(time.as_micros() / PACE.as_micros() / 2).unwrap_or(u64::MAX)
-}
-
-impl Client {
-    fn start(host: &Host, to: SocketAddr) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let answers = Arc::new(AtomicU64::new(0));
-        let (stopped, answered) = (Arc::clone(&stop), Arc::clone(&answers));
-        let thread = host.thread(move || ask(to, &stopped, &answered));
-        Self {
-            stop,
-            answers,
-            thread,
-        }
-    }
-
-    fn answers(&self) -> u64 {
-        self.answers.load(Ordering::Relaxed)
-    }
-
-    /// Whether answers come, for so long.
-    fn is_served(&self, time: Duration) -> bool {
-        let before = self.answers();
-        let start = Instant::now();
-        wait::holds_within(time * 2, &mut || start.elapsed() >= time);
-        self.answers() > before + answers_in(time)
-    }
-
-    fn stop(self) -> Missed {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or(Missed {
-            gap: Duration::MAX,
-            packets: 0,
-        })
-    }
-}
-
-/// Asks until told to stop. What is missed is counted from the first answer on to the last.
-fn ask(to: SocketAddr, stop: &AtomicBool, answered: &AtomicU64) -> Missed {
-    let mut missed = Missed {
-        gap: Duration::ZERO,
-        packets: 0,
-    };
-    let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else {
-        return missed;
-    };
-    let _ = socket.set_nonblocking(true);
-    let mut buffer = [0; 64];
-    let (mut sent, mut last): (u64, Option<(Instant, u64)>) = (0, None);
-    while !stop.load(Ordering::Relaxed) {
-        sent += 1;
-        let _ = socket.send_to(&sent.to_ne_bytes(), to);
-        std::thread::sleep(PACE);
-        while let Ok((8, _)) = socket.recv_from(&mut buffer) {
-            let now = Instant::now();
-            let mut number = [0; 8];
-            number.copy_from_slice(&buffer[..8]);
-            let number = u64::from_ne_bytes(number);
-            if let Some((before, previous)) = last {
-                missed.gap = missed.gap.max(now - before);
-                missed.packets += number.saturating_sub(previous + 1);
-            }
-            last = Some((now, number));
-            answered.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    missed
 }

@@ -1,0 +1,209 @@
+//! What a pair costs when nothing happens, and how late its heartbeats are when much does.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use lab::{director, wait};
+use serde_json::Value;
+
+use super::pair::{LIMIT, Pair, Peer, Setting};
+
+/// How long an idle pair, or a busy one, is watched.
+const WATCHED: Duration = Duration::from_secs(20);
+const SERVICES: u32 = 1000;
+const SERVERS: u32 = 10;
+/// Where the lines that delete every service are.
+const DELETIONS: &str = "/run/caribe/deletions";
+/// Real servers are numbered from here.
+const FIRST_SERVER: [u8; 4] = [10, 88, 0, 1];
+
+impl Pair {
+    /// Processor time of both daemons of an idle pair, for each second.
+    pub(super) fn idle(&self, peer: Peer, setting: &Setting) -> Result<Duration, String> {
+        let mut daemons = self
+            .start(peer, setting)
+            .ok_or_else(|| format!("{peer:?} did not start"))?;
+        // What a start does is over.
+        pass(Duration::from_secs(3));
+        let used = || daemons.iter().map(|it| it.processor()).sum::<Duration>();
+        let (before, start) = (used(), Instant::now());
+        pass(WATCHED);
+        let spent = used().saturating_sub(before);
+        let each = spent.div_f64(start.elapsed().as_secs_f64());
+        self.end(&mut daemons);
+        Ok(each)
+    }
+
+    /// By how much heartbeats were late at most, 999 of 1,000 and all, while 10,000 targets are
+    /// probed, 1,000 services are written again and again, and a busy loop competes.
+    pub(super) fn lateness(&self, interval: Duration) -> Result<[Duration; 2], String> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let target = self.servers(&stop);
+        let setting = Setting {
+            more: services(),
+            // Late heartbeats are to be measured, and not to be feared.
+            misses: 100,
+            ..Setting::of(interval)
+        };
+        let outcome = self.lateness_of(&setting);
+        stop.store(true, Ordering::Relaxed);
+        // One more connection, so that it looks.
+        let _ = self
+            .client
+            .inside(|| std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, 80)));
+        let _ = target.join();
+        outcome
+    }
+
+    fn lateness_of(&self, setting: &Setting) -> Result<[Duration; 2], String> {
+        let mut daemons = self
+            .start(Peer::Caribe, setting)
+            .ok_or("the pair did not start")?;
+        let mut competitors: Vec<_> = self
+            .directors
+            .iter()
+            .map(|host| {
+                // One by one: to clear a table is one long call of the kernel.
+                host.write(DELETIONS, 0o644, &deletions());
+                let again = format!("while :; do ipvsadm -R < {DELETIONS}; sleep 1; done");
+                host.spawn(&["sh", "-c", &again])
+            })
+            .collect();
+        competitors.push(self.client.spawn(&["sh", "-c", "while :; do :; done"]));
+        pass(Duration::from_secs(3));
+        let before = self.delays();
+        let start = Instant::now();
+        let enough = wait::holds_within(LIMIT * 2, &mut || {
+            start.elapsed() > WATCHED * 3 && total(&self.delays()) > total(&before) + 8000
+        });
+        let after = self.delays();
+        for mut competitor in competitors {
+            competitor.kill();
+        }
+        let takeovers: Vec<u64> = self
+            .directors
+            .iter()
+            .map(|host| {
+                let status = status(host.pid());
+                status["counters"]["takeovers"].as_u64().unwrap_or(0)
+            })
+            .collect();
+        self.end(&mut daemons);
+        if takeovers != [1, 0] {
+            return Err(format!("a false alarm: takeovers {takeovers:?}"));
+        }
+        if !enough {
+            return Err("too few heartbeats came".to_owned());
+        }
+        Ok(quantiles(&before, &after))
+    }
+
+    /// What both directors have counted of the other's heartbeats: where buckets end in
+    /// microseconds, and how many were in them.
+    fn delays(&self) -> Vec<(u64, u64)> {
+        let mut all = Vec::new();
+        for host in &self.directors {
+            let status = status(host.pid());
+            let directors = status["directors"].as_array().cloned().unwrap_or_default();
+            for peer in directors.iter().filter(|it| it["local"] == false) {
+                let delays = &peer["rhythm"]["delays"];
+                let longest = delays["longest_us"].as_u64().unwrap_or(u64::MAX);
+                for bucket in delays["buckets"].as_array().into_iter().flatten() {
+                    let below = bucket[0].as_u64().unwrap_or(u64::MAX).min(longest);
+                    all.push((below, bucket[1].as_u64().unwrap_or(0)));
+                }
+            }
+        }
+        all.sort_unstable();
+        all
+    }
+
+    /// Makes the client's host answer for every real server.
+    fn servers(&self, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+        self.client.sh("ip route replace local 10.88.0.0/16 dev lo");
+        for host in &self.directors {
+            host.sh("ip route replace 10.88.0.0/16 via 192.0.2.100");
+        }
+        let stop = Arc::clone(stop);
+        self.client.thread(move || {
+            let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)) else {
+                return;
+            };
+            for _ in listener.incoming() {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+fn status(host: u32) -> Value {
+    let socket = format!("/proc/{host}/root/run/caribe/caribe.sock");
+    director::ask_status(socket.as_ref()).map_or(Value::Null, |(status, _)| status)
+}
+
+/// For `ipvsadm -R`: the director finds every service missing, and writes all of them anew.
+fn deletions() -> String {
+    let ports = 1000..1000 + SERVICES;
+    ports
+        .map(|port| format!("-D -t 192.0.2.80:{port}\n"))
+        .collect()
+}
+
+fn services() -> String {
+    let mut text = String::new();
+    for service in 0..SERVICES {
+        text.push_str(&format!(
+            "[[virtual]]\nname = \"v{service}\"\ngroup = \"vip\"\naddress = \"192.0.2.80\"\n\
+             port = {}\nprotocol = \"tcp\"\nforward = \"nat\"\n\
+             probe = {{ tcp = true, interval = \"60s\", timeout = \"5s\" }}\n",
+            1000 + service
+        ));
+        for server in 0..SERVERS {
+            let number = u32::from_be_bytes(FIRST_SERVER) + service * SERVERS + server;
+            let address = Ipv4Addr::from_bits(number);
+            text.push_str(&format!(
+                "[[virtual.server]]\naddress = \"{address}\"\nport = 80\n"
+            ));
+        }
+    }
+    text
+}
+
+fn total(delays: &[(u64, u64)]) -> u64 {
+    delays.iter().map(|(_, count)| count).sum()
+}
+
+/// Of what has been counted since.
+fn quantiles(before: &[(u64, u64)], after: &[(u64, u64)]) -> [Duration; 2] {
+    let earlier = |below: u64| {
+        let same = before.iter().filter(|(it, _)| *it == below);
+        same.map(|(_, count)| count).sum::<u64>()
+    };
+    let mut counts: std::collections::BTreeMap<u64, u64> = std::collections::BTreeMap::new();
+    for (below, count) in after {
+        *counts.entry(*below).or_default() += count;
+    }
+    for (below, count) in &mut counts {
+        *count = count.saturating_sub(earlier(*below));
+    }
+    let all: u64 = counts.values().sum();
+    let (mut seen, mut most, mut longest) = (0, 0, 0);
+    for (below, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        if seen * 1000 <= all * 999 {
+            most = below;
+        }
+        seen += count;
+        longest = below;
+    }
+    [most, longest].map(Duration::from_micros)
+}
+
+/// Lets time go by.
+fn pass(time: Duration) {
+    let start = Instant::now();
+    wait::holds_within(time * 2, &mut || start.elapsed() >= time);
+}
