@@ -45,6 +45,9 @@ const REPORT: Duration = Duration::from_millis(500);
 /// Between two reports when much happens.
 const REPORT_PAUSE: Duration = Duration::from_millis(20);
 
+/// A turn that comes later than planned by more than this looks into all sockets.
+const DELAY: Duration = Duration::from_millis(5);
+
 /// What others may tell the thread.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -240,6 +243,9 @@ struct Work {
     /// Operators who wait for an answer.
     asked: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_asked: u64,
+    keepalive: Duration,
+    /// When anybody was heard last.
+    heard: Time,
     busy_turns: u32,
     stopped: bool,
 }
@@ -294,6 +300,8 @@ impl Work {
             suspected: BTreeMap::new(),
             asked: BTreeMap::new(),
             last_asked: 0,
+            keepalive: config.heartbeat.keepalive,
+            heard: Time::ZERO,
             busy_turns: 0,
             stopped: false,
         }
@@ -303,22 +311,29 @@ impl Work {
         let now = clock::now();
         self.adopt(now);
         self.tell_fitness(now);
+        let mut woken = Woken::default();
         while !self.stopped {
             self.beats.beat();
             let now = clock::now();
             // What waits in the sockets comes first: after a pause it tells whether anybody has
             // taken over (see the machine's contract).
-            self.receive(now);
-            self.obey(now);
+            self.receive(now, &woken);
+            // Now and then uncalled: whoever has gone calls nobody.
+            if woken.called || now >= self.next_report() {
+                self.obey(now);
+            }
             let link = |name: &str| self.vips.link_index(name);
             self.sent += self.paths.handle_timeout(now, link);
             let due = self.machine.get().poll_timeout();
             if due.is_some_and(|due| due <= now) {
                 self.machine.handle(Input::Timeout, now);
             }
+            let is_long = self.vips.poll_timeout().is_some_and(|due| due <= now);
             self.carry_out(now);
-            self.report(now);
-            self.wait();
+            let is_long = self.report(now) || is_long;
+            // A turn without such work takes no time that counts.
+            let now = if is_long { clock::now() } else { now };
+            woken = self.wait(now);
         }
     }
 
@@ -344,27 +359,35 @@ impl Work {
         self.vips.remove_stale(&keep, now);
     }
 
-    fn receive(&mut self, now: Time) {
+    /// Reads the sockets that the wait has found readable. All of them when that may have changed
+    /// since, or when somebody is about to be missed: nobody shall be judged by what is unread.
+    fn receive(&mut self, now: Time, woken: &Woken) {
+        let is_late = now > woken.planned + DELAY.min(self.keepalive / 2);
+        let is_silent = now > self.heard + self.keepalive * 3 / 2;
+        let readable = (!is_late && !is_silent).then_some(&woken.readable[..]);
         let (codec, machine) = (&self.codec, &mut self.machine);
-        self.paths.receive(now, |received| match received {
-            Received::Datagram { path, bytes } => match codec.decode(path, bytes) {
-                Ok(heartbeat) => {
-                    tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
-                    machine.handle(Input::Heartbeat { path, heartbeat }, now);
+        let heard = &mut self.heard;
+        self.paths
+            .receive(now, readable, |received| match received {
+                Received::Datagram { path, bytes } => match codec.decode(path, bytes) {
+                    Ok(heartbeat) => {
+                        tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
+                        *heard = now;
+                        machine.handle(Input::Heartbeat { path, heartbeat }, now);
+                    }
+                    Err(reason) => {
+                        tracing::trace!(path, %reason, "datagram dropped");
+                        machine.count_dropped(reason);
+                    }
+                },
+                Received::Damaged { path } => {
+                    tracing::trace!(path, "frame damaged");
+                    machine.count_dropped(Dropped::Damaged);
                 }
-                Err(reason) => {
-                    tracing::trace!(path, %reason, "datagram dropped");
-                    machine.count_dropped(reason);
+                Received::Refused { path, peer } => {
+                    machine.handle(Input::Refused { path, peer }, now);
                 }
-            },
-            Received::Damaged { path } => {
-                tracing::trace!(path, "frame damaged");
-                machine.count_dropped(Dropped::Damaged);
-            }
-            Received::Refused { path, peer } => {
-                machine.handle(Input::Refused { path, peer }, now);
-            }
-        });
+            });
     }
 
     fn obey(&mut self, now: Time) {
@@ -744,9 +767,10 @@ impl Work {
         self.reported.map_or(Time::ZERO, |at| at + pause)
     }
 
-    fn report(&mut self, now: Time) {
+    /// Tells the others what is known, if that is due. Whether it was.
+    fn report(&mut self, now: Time) -> bool {
         if now < self.next_report() && !self.stopped {
-            return;
+            return false;
         }
         if self.news {
             self.vip_status = Arc::new(self.vip_statuses());
@@ -772,6 +796,7 @@ impl Work {
         if let Some(unread) = unread {
             self.happened = unread.into_inner().happened;
         }
+        true
     }
 
     fn vip_statuses(&self) -> BTreeMap<String, Vec<VipStatus>> {
@@ -788,7 +813,7 @@ impl Work {
     }
 
     /// Waits for a datagram, news of the kernel, a command, or the next time that something is due.
-    fn wait(&mut self) {
+    fn wait(&mut self, now: Time) -> Woken {
         let adopted = self
             .groups
             .values()
@@ -805,7 +830,7 @@ impl Work {
             .flatten()
             .min()
             .unwrap_or_else(|| self.next_report());
-        let mut limit = due.saturating_sub(clock::now());
+        let mut limit = due.saturating_sub(now);
         if limit.is_zero() {
             self.busy_turns = self.busy_turns.saturating_add(1);
         } else {
@@ -829,13 +854,37 @@ impl Work {
             .collect();
         // Interrupted or not: the turn that follows finds out by itself what there is to do.
         let _ = poll(&mut fds, Some(&limit));
-        if fds
-            .iter()
-            .rev()
-            .nth(1)
-            .is_some_and(|fd| !fd.revents().is_empty())
-        {
+        let mut readable: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let called = readable.pop().unwrap_or(true);
+        if readable.pop().unwrap_or(true) {
             self.vips.handle_readable(clock::now());
+        }
+        Woken {
+            readable,
+            called,
+            planned: due.max(now),
+        }
+    }
+}
+
+/// What ended a wait.
+#[derive(Debug)]
+struct Woken {
+    /// Which of the paths' descriptors have something, in their order.
+    readable: Vec<bool>,
+    /// Whether there are commands.
+    called: bool,
+    /// When it would have ended by itself.
+    planned: Time,
+}
+
+impl Default for Woken {
+    /// Nothing is known: everything is looked at.
+    fn default() -> Self {
+        Self {
+            readable: Vec::new(),
+            called: true,
+            planned: Time::ZERO,
         }
     }
 }

@@ -174,11 +174,22 @@ impl Paths {
         sent
     }
 
-    /// Hands over what has come in, a bounded number of datagrams from each socket.
-    pub(super) fn receive(&mut self, now: Time, mut each: impl FnMut(Received<'_>)) {
+    /// Hands over what has come in, a bounded number of datagrams from each socket: from those that
+    /// are `readable`, told in the order of [`Self::fds`], or from all if that is not known.
+    pub(super) fn receive(
+        &mut self,
+        now: Time,
+        readable: Option<&[bool]>,
+        mut each: impl FnMut(Received<'_>),
+    ) {
+        let mut told = readable.map(<[bool]>::iter);
+        let mut is_readable = || match &mut told {
+            Some(told) => told.next().copied().unwrap_or(true),
+            None => true,
+        };
         for (path, way) in self.paths.iter_mut().enumerate() {
             match way {
-                Way::Unicast(udp) => udp.receive(&mut self.buffer, |heard| {
+                Way::Unicast(udp) => udp.receive(&mut self.buffer, &mut is_readable, |heard| {
                     each(match heard {
                         udp::Heard::Datagram(bytes) => Received::Datagram { path, bytes },
                         udp::Heard::Refused(peer) => Received::Refused {
@@ -187,15 +198,24 @@ impl Paths {
                         },
                     });
                 }),
-                Way::Group(group) => group.receive(&mut self.buffer, |bytes| {
-                    each(Received::Datagram { path, bytes });
-                }),
-                Way::Serial(serial) => serial.receive(now, |frame| {
-                    each(match frame {
-                        Some(bytes) => Received::Datagram { path, bytes },
-                        None => Received::Damaged { path },
-                    });
-                }),
+                Way::Group(group) => {
+                    // One descriptor while it is open, else none, and nothing to read.
+                    if group.fds().iter().any(|_| is_readable()) {
+                        group.receive(&mut self.buffer, |bytes| {
+                            each(Received::Datagram { path, bytes });
+                        });
+                    }
+                }
+                Way::Serial(serial) => {
+                    if serial.fds().iter().any(|_| is_readable()) {
+                        serial.receive(now, |frame| {
+                            each(match frame {
+                                Some(bytes) => Received::Datagram { path, bytes },
+                                None => Received::Damaged { path },
+                            });
+                        });
+                    }
+                }
             }
         }
     }

@@ -100,9 +100,18 @@ impl Unicast {
         sent
     }
 
-    /// Hands over what has come in.
-    pub(super) fn receive(&self, buffer: &mut [u8], mut each: impl FnMut(Heard<'_>)) {
+    /// Hands over what has come in on the sockets that are `readable`, told in the order of
+    /// [`Self::fds`].
+    pub(super) fn receive(
+        &self,
+        buffer: &mut [u8],
+        mut readable: impl FnMut() -> bool,
+        mut each: impl FnMut(Heard<'_>),
+    ) {
         for to in &self.peers {
+            if !readable() {
+                continue;
+            }
             for _ in 0..BURST {
                 match to.socket.recv(buffer) {
                     Ok(length) => each(Heard::Datagram(&buffer[..length])),
@@ -112,6 +121,9 @@ impl Unicast {
                     Err(_) => break,
                 }
             }
+        }
+        if !readable() {
+            return;
         }
         for _ in 0..BURST {
             let Ok(length) = self.rest.recv(buffer) else {
