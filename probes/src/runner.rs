@@ -15,6 +15,10 @@ use crate::{
 /// Verdicts that wait in the channel; more wait in the task, the latest of each target.
 const CHANNEL: usize = 1024;
 
+/// What falls due within this time starts together: where probes are many, waking up costs more
+/// than they do.
+const REST: Duration = Duration::from_millis(5);
+
 /// At most one warning of a kind in this time.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
@@ -125,9 +129,13 @@ where
     F: Future<Output = Report> + Send + 'static,
 {
     async fn run(mut self, mut desired: watch::Receiver<BTreeSet<Target>>) {
+        let mut rested = Time::ZERO;
         loop {
             let now = (self.now)();
-            self.schedule.handle_timeout(now);
+            if now >= rested {
+                self.schedule.handle_timeout(now);
+                rested = now + REST;
+            }
             if self.carry_out().is_err() {
                 return;
             }
@@ -135,7 +143,7 @@ where
             let sleep = self
                 .schedule
                 .poll_timeout()
-                .map(|due| due.saturating_sub(now));
+                .map(|due| due.max(rested).saturating_sub(now));
             tokio::select! {
                 changed = desired.changed() => {
                     if changed.is_err() {

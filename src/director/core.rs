@@ -1,6 +1,6 @@
 //! The task that knows the configuration, all verdicts and what became of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::fitness::Reach;
 use super::guard::{self, Charge, Guard};
 use super::late::LateLog;
 use super::orders::{self, Order};
+use super::pace::Pace;
 use super::paths::Letter;
 use super::pulse::{self, Command, Pulse};
 use super::view::View;
@@ -30,10 +31,16 @@ use crate::config::{Config, Loaded};
 use crate::health::{Health, Subscriptions, Verdicts};
 use crate::lvs::{self, Keeper, Owned, Wanted};
 
-/// A snapshot is made when something has happened, but not more often than this.
+/// A snapshot is made when something has happened, but not without a pause.
 const VIEW_PAUSE: Duration = Duration::from_millis(20);
 /// And at least this often: it holds ages and counters.
 const VIEW: Duration = Duration::from_secs(1);
+/// While something always happens, one part in this many of the time is for snapshots.
+const VIEW_SHARE: u32 = 50;
+/// And one in this many for what verdicts make of the table.
+const TABLE_SHARE: u32 = 10;
+/// But a verdict never waits longer than this for others.
+const TABLE_PAUSE: Duration = Duration::from_millis(300);
 /// What giving up may take beyond deadtime before the daemon ends all the same.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -46,6 +53,8 @@ pub(super) struct Core {
     verdicts: Verdicts,
     /// The kernel's table as it was found.
     adopted: Table,
+    /// Services of which every server has been probed.
+    complete: BTreeSet<String>,
     wanted: watch::Sender<Arc<Wanted>>,
     /// For each group what the heartbeat thread was told last.
     ready: BTreeMap<String, bool>,
@@ -104,6 +113,7 @@ pub(super) struct Found<K> {
 #[derive(Clone, Copy, Debug, Default)]
 struct Due {
     table: bool,
+    ready: bool,
     view: bool,
 }
 
@@ -165,6 +175,7 @@ impl Core {
             started,
             verdicts,
             adopted,
+            complete: BTreeSet::new(),
             wanted,
             ready: BTreeMap::new(),
             pulse,
@@ -232,11 +243,19 @@ impl Core {
         let mut stop = std::pin::pin!(stop);
         let mut due = Due {
             table: false,
+            ready: true,
             view: true,
         };
+        let mut table_pace = Pace::new(TABLE_SHARE, Duration::ZERO, TABLE_PAUSE);
+        let mut view_pace = Pace::new(VIEW_SHARE, VIEW_PAUSE, VIEW);
         let mut viewed = Instant::now();
         loop {
-            let view_at = viewed + if due.view { VIEW_PAUSE } else { VIEW };
+            let news = due.table || due.ready;
+            let view_at = if due.view {
+                view_pace.next()
+            } else {
+                viewed + VIEW
+            };
             tokio::select! {
                 () = &mut stop => break,
                 verdict = self.verdict_reports.recv() => {
@@ -245,6 +264,7 @@ impl Core {
                         break;
                     };
                     due.view = true;
+                    due.ready = true;
                     due.table |= self.judge(verdict);
                     while let Ok(verdict) = self.verdict_reports.try_recv() {
                         due.table |= self.judge(verdict);
@@ -265,6 +285,7 @@ impl Core {
                         break;
                     }
                     self.look_at_table();
+                    due.ready = true;
                     due.view = true;
                 }
                 changed = self.reach.changed() => {
@@ -281,14 +302,20 @@ impl Core {
                     viewed = Instant::now();
                     due.view = false;
                     self.tell_late();
-                    self.publish();
+                    view_pace.work(|| self.publish());
                 }
+                () = sleep_until(table_pace.next()), if news => {}
             }
-            if std::mem::take(&mut due.table) {
-                let table = table(&self.config, &self.verdicts, &self.adopted);
-                self.want(table, lvs::sync::desired(&self.config));
+            if (due.table || due.ready) && table_pace.next() <= Instant::now() {
+                table_pace.work(|| {
+                    if std::mem::take(&mut due.table) {
+                        let table = table(&self.config, &self.verdicts, &self.adopted);
+                        self.want(table, lvs::sync::desired(&self.config));
+                    }
+                    self.tell_complete();
+                    due.ready = !self.tell_ready();
+                });
             }
-            self.tell_ready();
             self.tell_reach();
         }
         self.stop().await
@@ -350,6 +377,10 @@ impl Core {
             let before = self.verdicts.health_of(service, *server).health;
             let reason = verdict.reason.as_ref().map(ToString::to_string);
             match verdict.health {
+                // That servers are up at a start is no news, and of ten thousand it would be a flood.
+                probes::Health::Up if before == Health::Unknown => {
+                    tracing::debug!(service, %server, "server is up");
+                }
                 probes::Health::Up if before != Health::Up => {
                     tracing::info!(service, %server, "server is up");
                     let (service, server) = (service.to_owned(), server.to_string());
@@ -380,8 +411,28 @@ impl Core {
         });
     }
 
-    /// Tells the heartbeat thread which groups this director could serve at once.
-    fn tell_ready(&mut self) {
+    /// Says of which services every server has been probed for the first time.
+    fn tell_complete(&mut self) {
+        for service in self.config.virtuals.keys() {
+            if self.complete.contains(service) || !self.verdicts.is_complete(service) {
+                continue;
+            }
+            let servers = self.verdicts.subscriptions().servers_of_service(service);
+            let (up, down): (Vec<_>, Vec<_>) = servers
+                .map(|server| self.verdicts.health_of(service, server).health)
+                .partition(|health| *health == Health::Up);
+            if !(up.is_empty() && down.is_empty()) {
+                let (up, down) = (up.len(), down.len());
+                tracing::info!(service, up, down, "every server has been probed");
+            }
+            self.complete.insert(service.clone());
+        }
+    }
+
+    /// Tells the heartbeat thread which groups this director could serve at once; whether it could
+    /// be told.
+    fn tell_ready(&mut self) -> bool {
+        let mut told = true;
         let report = self.table_reports.borrow().clone();
         let programmed =
             report.error.is_none() && report.generation == self.wanted.borrow().generation;
@@ -403,9 +454,12 @@ impl Core {
                 };
                 if self.pulse.tell(command) {
                     self.ready.insert(name.clone(), ready);
+                } else {
+                    told = false;
                 }
             }
         }
+        told
     }
 
     /// Tells the heartbeat thread how many reachability targets answer.

@@ -24,6 +24,7 @@ pub mod guard;
 mod journal;
 mod late;
 mod orders;
+mod pace;
 mod paths;
 mod pending;
 mod pulse;
@@ -176,6 +177,7 @@ impl Director {
             .flat_map(|group| group.monitor_links.clone())
             .collect();
         let vips = Vips::open(&vips, &links, now)?;
+        realtime::give_memory_back();
         match realtime::lock_memory() {
             Ok(true) => {}
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),

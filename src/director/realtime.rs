@@ -1,6 +1,11 @@
-//! Real-time priority and locked memory for the thread that must never be late.
+//! Real-time priority and locked memory for the thread that must never be late, and memory that is
+//! not needed any more.
 
-#![expect(unsafe_code, reason = "rustix has no call for scheduling policies")]
+#![expect(
+    unsafe_code,
+    reason = "rustix has no call for scheduling policies, nor has the standard library one for the \
+              allocator"
+)]
 
 use std::io;
 
@@ -38,4 +43,18 @@ pub(super) fn lock_memory() -> io::Result<bool> {
         mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?;
     }
     Ok(may)
+}
+
+/// Gives back to the system what reading a configuration took, which is much where servers are many,
+/// and has the allocator give back large pieces whenever they are free: tables come and go.
+pub(super) fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    {
+        const LARGE: libc::c_int = 256 * 1024;
+        // SAFETY: mallopt(3) and malloc_trim(3) may be called at any time, by any thread.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            libc::malloc_trim(0);
+        }
+    }
 }

@@ -60,6 +60,12 @@ impl Subscriptions {
             .flat_map(BTreeMap::values)
     }
 
+    /// The servers of a service that have a probe.
+    pub fn servers_of_service(&self, service: &str) -> impl Iterator<Item = SocketAddr> {
+        let targets = self.services.get(service).into_iter();
+        targets.flat_map(|targets| targets.keys().copied())
+    }
+
     /// Every server that has a probe: its service, its address and port, its target.
     pub fn iter(&self) -> impl Iterator<Item = (&str, SocketAddr, &Target)> {
         self.services.iter().flat_map(|(service, targets)| {

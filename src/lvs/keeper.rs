@@ -18,6 +18,10 @@ use super::sync::{self, Host};
 const AUDIT: Duration = Duration::from_secs(2);
 /// Reading a large table may take this part of the thread's time at most.
 const SHARE: u32 = 20;
+/// And this part while there is always something to be changed.
+const BUSY_SHARE: u32 = 4;
+/// But no change waits longer for others.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// A table that is wanted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -75,8 +79,11 @@ impl Keeper {
                     let now_wanted = Arc::clone(&wanted.borrow_and_update());
                     let start = Instant::now();
                     let report = work.round(&now_wanted);
-                    let rest = AUDIT.max(start.elapsed() * SHARE);
+                    let took = start.elapsed();
+                    let rest = AUDIT.max(took * SHARE);
                     reports.send_replace(Arc::new(report));
+                    let pause = PAUSE.min(took * (BUSY_SHARE - 1));
+                    std::thread::sleep(pause);
                     let news = runtime.block_on(async { timeout(rest, wanted.changed()).await });
                     if matches!(news, Ok(Err(_))) {
                         return;

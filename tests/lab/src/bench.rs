@@ -2,6 +2,7 @@
 
 mod failover;
 mod ipvs;
+mod probes;
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,20 +12,50 @@ use lab::Lab;
 /// What all measurements together may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(1800);
 
-/// A measurement: its name, how often each thing is measured unless the command line says
-/// otherwise, and what measures; that is told with what the names of its rows shall begin.
-type Measurement = (
-    &'static str,
-    usize,
-    fn(&Lab, usize, &str) -> Result<(), String>,
-);
+/// One thing that can be measured.
+struct Measurement {
+    name: &'static str,
+    /// How often each reading is taken unless the command line says otherwise.
+    runs: usize,
+    /// What this machine itself is measured for, before there is a guest.
+    on_host: Option<fn(usize) -> Result<(), String>>,
+    /// What is measured in a guest; it is told with what the names of its rows shall begin.
+    in_guest: fn(&Lab, usize, &str) -> Result<(), String>,
+}
 
 const MEASUREMENTS: &[Measurement] = &[
-    ("ipvs", 5, |lab, runs, _| ipvs::run(lab, runs)),
-    ("failover", 10, failover::run),
+    Measurement {
+        name: "ipvs",
+        runs: 5,
+        on_host: None,
+        in_guest: |lab, runs, _| ipvs::run(lab, runs),
+    },
+    Measurement {
+        name: "failover",
+        runs: 10,
+        on_host: None,
+        in_guest: failover::run,
+    },
+    Measurement {
+        name: "probes",
+        runs: 3,
+        on_host: Some(probes::on_host),
+        in_guest: |lab, runs, _| probes::run(lab, runs),
+    },
 ];
 
+/// Measures what is measured without a guest.
+pub(crate) fn on_host(args: &[String]) -> Result<(), String> {
+    let (measurement, runs, _) = chosen(args)?;
+    measurement.on_host.map_or(Ok(()), |measure| measure(runs))
+}
+
 pub(crate) fn run(lab: &Lab, args: &[String]) -> Result<(), String> {
+    let (measurement, runs, only) = chosen(args)?;
+    (measurement.in_guest)(lab, runs, &only)
+}
+
+fn chosen(args: &[String]) -> Result<(&'static Measurement, usize, String), String> {
     let (what, runs, only) = match args {
         [what] => (what, None, String::new()),
         [what, runs, only @ ..] => match runs.parse() {
@@ -33,8 +64,8 @@ pub(crate) fn run(lab: &Lab, args: &[String]) -> Result<(), String> {
         },
         [] => return Err(format!("say what to measure: {}", names())),
     };
-    match MEASUREMENTS.iter().find(|(name, ..)| name == what) {
-        Some((_, usual, run)) => run(lab, runs.unwrap_or(*usual), &only),
+    match MEASUREMENTS.iter().find(|known| known.name == what) {
+        Some(measurement) => Ok((measurement, runs.unwrap_or(measurement.runs), only)),
         None => Err(format!("there is no measurement `{what}`, but {}", names())),
     }
 }
@@ -42,7 +73,7 @@ pub(crate) fn run(lab: &Lab, args: &[String]) -> Result<(), String> {
 fn names() -> String {
     let names: Vec<String> = MEASUREMENTS
         .iter()
-        .map(|(name, ..)| format!("`{name}`"))
+        .map(|known| format!("`{}`", known.name))
         .collect();
     names.join(", ")
 }

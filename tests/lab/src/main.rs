@@ -53,7 +53,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        usage: "bench ipvs|failover [RUNS [ROW]]",
+        usage: "bench ipvs|failover|probes [RUNS [ROW]]",
         does: "ipvsadm and ours, or keepalived and ours, side by side: medians and ratios",
         action: Action::Measurement(bench::run),
     },
@@ -137,7 +137,9 @@ fn main() -> ExitCode {
                 .and_then(|()| boot(name, rest, console, limit))
         }
         Action::Measurement(_) if cfg!(debug_assertions) => optimised(&args),
-        Action::Measurement(_) => boot(name, rest, Console::Shown, Some(bench::LIMIT)),
+        Action::Measurement(_) => {
+            bench::on_host(rest).and_then(|()| boot(name, rest, Console::Shown, Some(bench::LIMIT)))
+        }
     };
     match outcome {
         Ok(status) => ExitCode::from(status),

@@ -37,6 +37,16 @@ impl Lab {
             name: name.to_owned(),
         }
     }
+
+    /// Takes a switch away; the cables to it lead nowhere.
+    ///
+    /// # Panics
+    ///
+    /// When there is none of this name.
+    #[track_caller]
+    pub fn remove_bridge(&self, name: &str) {
+        switch_ip(&[format!("link del {name}")]);
+    }
 }
 
 impl Host {

@@ -1,0 +1,105 @@
+//! The server of all targets: it accepts, answers HTTP where it is asked for, and keeps the times.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use lab::Host;
+use socket2::{Domain, Socket, Type};
+
+use super::{Kind, TARGETS, target};
+
+/// Where all targets listen.
+pub(super) const PORT: u16 = 80;
+/// Connections that the kernel keeps until they are accepted.
+const WAITING: i32 = 16_384;
+/// How often it is looked whether to stop.
+const LOOK: Duration = Duration::from_millis(100);
+/// An asker that says nothing is left after so long.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
+
+/// What has been asked so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arrivals {
+    pub(super) count: usize,
+    /// From each question to the next of the same target, in the order of arrival.
+    pub(super) gaps: Vec<Duration>,
+}
+
+pub(super) struct Server {
+    stop: Arc<AtomicBool>,
+    arrivals: Arc<Mutex<Arrivals>>,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    pub(super) fn start(host: &Host, kind: Kind) -> Result<Self, String> {
+        host.sysctl("net/core/somaxconn", &WAITING.to_string());
+        host.sysctl("net/ipv4/tcp_max_syn_backlog", &WAITING.to_string());
+        let listener = host
+            .inside(listen)
+            .map_err(|e| format!("the targets cannot listen: {e}"))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let arrivals = Arc::new(Mutex::new(Arrivals::default()));
+        let (stopped, kept) = (Arc::clone(&stop), Arc::clone(&arrivals));
+        let thread = std::thread::spawn(move || serve(&listener, kind, &stopped, &kept));
+        Ok(Self {
+            stop,
+            arrivals,
+            thread,
+        })
+    }
+
+    pub(super) fn arrivals(&self) -> Arrivals {
+        self.arrivals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join();
+    }
+}
+
+fn listen() -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    let any: std::net::SocketAddr = (std::net::Ipv4Addr::UNSPECIFIED, PORT).into();
+    socket.bind(&any.into())?;
+    socket.listen(WAITING)?;
+    // Accepting ends now and then to see whether it is over.
+    socket.set_read_timeout(Some(LOOK))?;
+    Ok(socket.into())
+}
+
+fn serve(listener: &TcpListener, kind: Kind, stop: &AtomicBool, arrivals: &Mutex<Arrivals>) {
+    let mut last: Vec<Option<Instant>> = vec![None; TARGETS];
+    while !stop.load(Ordering::Relaxed) {
+        let Ok((mut stream, _)) = listener.accept() else {
+            continue;
+        };
+        let now = Instant::now();
+        if matches!(kind, Kind::Http) {
+            let _ = stream.set_read_timeout(Some(PATIENCE));
+            let mut question = [0; 1024];
+            if stream.read(&mut question).is_ok_and(|length| length > 0) {
+                let _ = stream.write_all(ANSWER);
+            }
+        }
+        let place = stream.local_addr().ok().and_then(|own| target(own.ip()));
+        let Some(last) = place.and_then(|place| last.get_mut(place)) else {
+            continue;
+        };
+        let before = last.replace(now);
+        let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        arrivals.count += 1;
+        arrivals.gaps.extend(before.map(|before| now - before));
+    }
+}
