@@ -6,6 +6,7 @@ mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZero;
 
 use ipvs::{SyncDaemon, SyncRole};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,12 @@ pub use work::{Report, Work};
 /// Settings that a daemon heeds only when it starts (`start_sync_thread`, `make_send_sock`,
 /// net/netfilter/ipvs/ip_vs_sync.c).
 const AT_START: [&str; 2] = ["sync_ports", "sync_sock_size"];
+
+/// The shortest message that a receiver can be limited to (`start_sync_thread`, as above).
+const LEAST_RECEIVED: NonZero<u16> = match NonZero::new(1024) {
+    Some(least) => least,
+    None => NonZero::<u16>::MIN,
+};
 
 /// What shall hold beside the table. Empty when nothing is configured.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -108,7 +115,11 @@ impl Desired {
 pub fn desired(config: &Config) -> Desired {
     let daemons = config.ipvs.sync.iter().flat_map(|sync| {
         [SyncRole::Sender, SyncRole::Receiver].map(|role| SyncDaemon {
-            max_length: sync.maxlen,
+            // What comes in may be longer than what goes out, and the kernel takes no less.
+            max_length: sync.maxlen.map(|most| match role {
+                SyncRole::Sender => most,
+                SyncRole::Receiver => most.max(LEAST_RECEIVED),
+            }),
             group: Some(sync.group),
             port: Some(sync.port),
             ttl: Some(sync.ttl),

@@ -1,5 +1,6 @@
 //! Established connections outlive their director, by the kernel's connection sync.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use lab::client::Kept;
@@ -186,6 +187,21 @@ kernel_test! {
         }
         let left = farm.ha1.host.sh("ls /run/caribe");
         assert!(!left.contains("sync.json"), "{left}");
+    }
+
+    fn connections_may_be_told_one_by_one(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        for director in [&farm.ha1, &farm.ha2] {
+            configure(director, Mode::Direct, &format!("{SYNC}maxlen = 44\n"));
+        }
+        start(&mut farm);
+        let lengths: Vec<_> = daemons(&farm.ha1).iter().map(|daemon| daemon.max_length).collect();
+        assert_eq!(lengths, [NonZero::new(44), NonZero::new(1024)]);
+        let _ = kept(&farm);
+        let running = threads(&farm.ha1);
+        farm.ha1.host.sh("echo 0 > /proc/sys/net/ipv4/vs/sync_retries");
+        until("an audit has come by", SOON, || sysctl(&farm.ha1, "sync_retries") == "1");
+        assert_eq!(threads(&farm.ha1), running, "they are left alone");
     }
 
     fn an_interface_that_comes_later_or_again_is_waited_for(lab) {

@@ -228,6 +228,19 @@ fn daemons_with_other_settings_are_started_anew_and_are_ours_then() {
 }
 
 #[test]
+fn messages_may_be_short_going_out_but_not_coming_in() {
+    let desired = desired(&config_with(&format!("{SYNC}maxlen = 44\n")));
+    let lengths = |daemons: &[SyncDaemon]| -> Vec<_> {
+        daemons.iter().map(|daemon| daemon.max_length).collect()
+    };
+    let expected = [NonZero::new(44), NonZero::new(1024)];
+    assert_eq!(lengths(&desired.daemons), expected);
+    let mut director = Director::new();
+    let report = director.run(&[&desired, &desired]);
+    assert_eq!(lengths(&report.daemons), expected);
+}
+
+#[test]
 fn what_somebody_stops_or_sets_is_put_back_and_counted() {
     let mut director = Director::new();
     let desired = desired(&config_with(SYNC));
