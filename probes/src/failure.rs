@@ -71,6 +71,8 @@ pub enum Stage {
     Waiting,
     /// Reading what follows.
     Reading,
+    /// Waiting for a command to end.
+    Running,
 }
 
 /// Why no more of a reply was awaited.
@@ -132,6 +134,7 @@ impl fmt::Display for Stage {
             Self::Sending => "sending",
             Self::Waiting => "waiting for the reply",
             Self::Reading => "reading the reply",
+            Self::Running => "the command ran",
         })
     }
 }
@@ -182,7 +185,7 @@ pub(crate) const EXCERPT: usize = 60;
 fn describe_io(what: &str, stage: Stage) -> String {
     match stage {
         Stage::Connecting => what.to_owned(),
-        Stage::Agreeing | Stage::Sending | Stage::Waiting | Stage::Reading => {
+        Stage::Agreeing | Stage::Sending | Stage::Waiting | Stage::Reading | Stage::Running => {
             format!("{what} while {stage}")
         }
     }

@@ -65,9 +65,11 @@
 //! and in `tests/real/` against a real server.
 
 mod datagrams;
+mod echoes;
 mod failure;
 mod frames;
 pub mod kinds;
+pub mod pattern;
 mod probe;
 mod probing;
 mod report;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::datagrams::Datagrams;
+use crate::echoes::{Echoes, Sockets};
 use crate::failure::{Failure, Stage};
 use crate::report::Times;
 use crate::session::Session;
@@ -24,11 +25,17 @@ pub struct Shared(Arc<Common>);
 #[derive(Debug, Default)]
 struct Common {
     trust: Trust,
+    echoes: Sockets,
 }
 
 impl Shared {
     pub(crate) fn trust(&self) -> &Trust {
         &self.0.trust
+    }
+
+    /// The socket for echo requests of a family that come from `source`.
+    pub(crate) fn echoes(&self, ipv6: bool, source: &Source) -> Result<Arc<Echoes>, Failure> {
+        self.0.echoes.get(ipv6, source)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The task that owns a schedule and runs the probes it asks for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
 
 use crate::{
@@ -28,9 +29,34 @@ pub struct Runner {
     targets: watch::Sender<BTreeSet<Target>>,
     stats: watch::Receiver<Stats>,
     task: JoinHandle<()>,
+    /// Its end is the end of the thread, if there is one.
+    thread: Option<oneshot::Sender<()>>,
 }
 
 impl Runner {
+    /// Starts the task on a thread of its own, with a runtime that needs no lock and wakes nobody
+    /// else. The thread ends with the runner. Otherwise as [`spawn`](Self::spawn).
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give, or no descriptors for the runtime.
+    pub fn start(
+        limits: Limits,
+        now: impl Fn() -> Time + Send + 'static,
+    ) -> io::Result<(Self, mpsc::Receiver<Verdict>)> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (mut runner, verdicts) = Self::spawn(runtime.handle(), limits, now);
+        let (stop, stopped) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("probes".to_owned())
+            .spawn(move || {
+                // Nothing is ever sent: it ends when the sender is dropped.
+                let _ = runtime.block_on(stopped);
+            })?;
+        runner.thread = Some(stop);
+        Ok((runner, verdicts))
+    }
+
     /// Starts the task on `runtime`, which must have its network and time drivers enabled.
     ///
     /// `now` tells the time of verdicts and due times; it must not go back. A receiver that reads
@@ -80,6 +106,7 @@ impl Runner {
                 targets,
                 stats,
                 task,
+                thread: None,
             },
             receiver,
         )

@@ -11,14 +11,14 @@ use crate::spec::Source;
 
 /// An unconnected TCP socket.
 pub(crate) fn tcp(to: SocketAddr, source: &Source) -> Result<TcpSocket, Failure> {
-    let socket = open(to, source, Type::STREAM, Protocol::TCP)?;
+    let socket = open(Domain::for_address(to), source, Type::STREAM, Protocol::TCP)?;
     Ok(TcpSocket::from_std_stream(socket.into()))
 }
 
 /// A UDP socket that is connected to `to`: it takes datagrams from there alone, and learns that
 /// nobody listens there (udp(7)).
 pub(crate) fn udp(to: SocketAddr, source: &Source) -> Result<UdpSocket, Failure> {
-    let socket = open(to, source, Type::DGRAM, Protocol::UDP)?;
+    let socket = open(Domain::for_address(to), source, Type::DGRAM, Protocol::UDP)?;
     socket
         .connect(&to.into())
         .map_err(|error| Failure::io(&error, Stage::Connecting))?;
@@ -27,13 +27,13 @@ pub(crate) fn udp(to: SocketAddr, source: &Source) -> Result<UdpSocket, Failure>
 
 /// A socket that does not block, before it is connected.
 pub(crate) fn open(
-    to: SocketAddr,
+    domain: Domain,
     source: &Source,
     kind: Type,
     protocol: Protocol,
 ) -> Result<Socket, Failure> {
     let kind = kind.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(to), kind, Some(protocol))
+    let socket = Socket::new(domain, kind, Some(protocol))
         .map_err(|error| Failure::io(&error, Stage::Connecting))?;
     if let Some(interface) = &source.interface {
         socket

@@ -57,6 +57,16 @@ impl ProbeSpec {
             every: 1,
         }
     }
+
+    /// The same for a server of `service`; `None` if the service makes no difference.
+    #[must_use]
+    pub fn of_service(&self, service: &Service) -> Option<Self> {
+        let kind = self.kind.of_service(service)?;
+        Some(Self {
+            kind,
+            ..self.clone()
+        })
+    }
 }
 
 /// From where a probe comes; what is not given is for the host's routes to decide.
@@ -68,6 +78,17 @@ pub struct Source {
     pub interface: Option<String>,
     /// The firewall mark of the probe's packets (`SO_MARK`, socket(7)); needs `CAP_NET_ADMIN`.
     pub mark: Option<u32>,
+}
+
+/// The service that a server is probed for: what a command may be told of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Service {
+    /// What the operator calls it.
+    pub name: String,
+    /// Its address; `None` behind a firewall mark.
+    pub address: Option<IpAddr>,
+    /// Its port; `None` behind a firewall mark.
+    pub port: Option<u16>,
 }
 
 /// A password: it is compared and serialised as any text, but never shown.

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ProbeSpec;
+use crate::kinds::tcp::Tcp;
+use crate::spec::ProbeKind;
 
 /// An address, and what is asked there how often. A clone shares the specification.
 ///
@@ -50,6 +52,17 @@ impl Target {
     #[must_use]
     pub fn spec(&self) -> &ProbeSpec {
         &self.spec
+    }
+
+    /// What is asked where the whole is not, if there are such times: whether it can be connected to.
+    pub(crate) fn light(&self) -> Option<Self> {
+        (self.spec.every > 1).then(|| Self {
+            address: self.address,
+            spec: Arc::new(ProbeSpec {
+                kind: ProbeKind::Tcp(Tcp),
+                ..ProbeSpec::clone(&self.spec)
+            }),
+        })
     }
 
     /// A number that a target keeps over reloads and restarts of the same program, and that

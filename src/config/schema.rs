@@ -57,6 +57,8 @@ pub(super) enum Kind {
     True,
     /// `true` or `false`.
     Bool,
+    /// `true`, or one of some words.
+    TrueOrWords(&'static [&'static str]),
     /// The name of a network interface, or an IP address of this host.
     Bind,
     /// `true`, or a table for more.
@@ -128,6 +130,11 @@ impl Kind {
         match self {
             Self::Text => "a string".to_owned(),
             Self::Name => "a name".to_owned(),
+            Self::TrueOrWords(words) => {
+                let words = words.iter().map(|word| format!("\"{word}\""));
+                let all: Vec<_> = ["true".to_owned()].into_iter().chain(words).collect();
+                suggest::either(&all)
+            }
             Self::Words(words) => {
                 let words: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
                 suggest::either(&words)
@@ -176,6 +183,7 @@ impl Kind {
             | Self::Path
             | Self::True
             | Self::Bool
+            | Self::TrueOrWords(_)
             | Self::TrueOrTable(_)
             | Self::List(_)
             | Self::Table(_)
@@ -216,6 +224,8 @@ pub(super) const SECTIONS: &[&Section] = &[
     &VIRTUAL,
     &service::SERVER,
     &probe::PROBE,
+    &probe::STEP,
+    &probe::REQUEST,
     &probe::TLS,
     &IPVS,
     &ipvs::SYNC,

@@ -152,7 +152,7 @@ impl Core {
             wanted_receiver,
             table_sender,
         )?;
-        let (runner, verdict_reports) = Runner::spawn(runtime, probe_limits(), clock::now);
+        let (runner, verdict_reports) = Runner::start(probe_limits(), clock::now)?;
         runner.set_targets(verdicts.subscriptions().targets());
         let view = View {
             config: &config,
@@ -560,7 +560,7 @@ fn probe_limits() -> Limits {
 fn table(config: &Config, verdicts: &Verdicts, adopted: &Table) -> Table {
     lvs::desired(
         config,
-        |service, at| verdicts.health_of(service, at).health,
+        |service, at| verdicts.health_of(service, at),
         adopted,
     )
 }

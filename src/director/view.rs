@@ -237,7 +237,10 @@ impl View<'_> {
                 health::Health::Unknown => Health::Unknown,
                 health::Health::Unchecked => Health::Unchecked,
             },
-            reason: known.reason.map(ToString::to_string),
+            reason: known
+                .reason
+                .map(ToString::to_string)
+                .or_else(|| known.warning.map(str::to_owned)),
             since: known.since.map(|since| now.saturating_sub(since)),
             active_connections: row.map_or(0, |row| row.active),
             inactive_connections: row.map_or(0, |row| row.inactive),

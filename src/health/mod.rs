@@ -7,7 +7,7 @@ mod subscriptions;
 mod verdicts;
 
 pub use self::subscriptions::Subscriptions;
-pub use self::verdicts::{Health, ServerHealth, Verdicts};
+pub use self::verdicts::{Health, ServerHealth, Share, Verdicts};
 
 #[cfg(test)]
 mod tests;

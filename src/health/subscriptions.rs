@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use probes::spec::Service;
 use probes::{ProbeSpec, Target};
 
 use crate::config::model::{Match, Server, Virtual};
@@ -32,7 +33,7 @@ impl Subscriptions {
                 let Some(spec) = own.as_ref().or(common.as_ref()) else {
                     continue;
                 };
-                targets.extend(targets_of(server, &service.matches, spec));
+                targets.extend(targets_of(server, service, spec));
             }
             services.insert(service.name.clone(), targets);
         }
@@ -79,16 +80,32 @@ impl Subscriptions {
 /// A server's addresses in the kernel's table, each with what decides it there.
 fn targets_of(
     server: &Server,
-    matches: &Match,
+    service: &Virtual,
     spec: &Arc<ProbeSpec>,
 ) -> impl Iterator<Item = (SocketAddr, Target)> {
-    let ports = match (server.port, matches) {
+    let ports = match (server.port, &service.matches) {
         (Some(port), Match::Address { .. } | Match::FwMark { .. }) => vec![port],
         (None, Match::Address { ports, .. }) => ports.clone(),
         (None, Match::FwMark { .. }) => vec![0],
     };
-    ports.into_iter().map(|port| {
+    ports.into_iter().map(move |port| {
         let address = SocketAddr::new(server.address, port);
-        (address, Target::new(address, Arc::clone(spec)))
+        let about = Service {
+            name: service.name.clone(),
+            address: match &service.matches {
+                Match::Address { address, .. } => Some(*address),
+                Match::FwMark { .. } => None,
+            },
+            port: match &service.matches {
+                Match::Address { ports, .. } if ports.contains(&port) => Some(port),
+                Match::Address { ports, .. } => ports.first().copied(),
+                Match::FwMark { .. } => None,
+            },
+        };
+        let spec = match spec.of_service(&about) {
+            Some(own) => Arc::new(own),
+            None => Arc::clone(spec),
+        };
+        (address, Target::new(address, spec))
     })
 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipvs::{Forwarding, Protocol};
-use probes::kinds::http::Http;
+use probes::kinds::http::{Http, Request, Version};
 use probes::kinds::tcp::Tcp;
 use probes::spec::ProbeKind;
 use probes::{Failure, ProbeSpec, Target, Verdict};
@@ -22,10 +22,9 @@ fn tcp() -> ProbeSpec {
 
 fn http() -> ProbeSpec {
     ProbeSpec::new(ProbeKind::Http(Http {
-        path: "/".to_owned(),
-        host: None,
-        status: vec![(200, 299)],
         tls: None,
+        version: Version::Http11,
+        requests: vec![Request::get("/")],
     }))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use probes::{Failure, Target, Verdict};
+use probes::{Failure, Target, Verdict, Weight};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -31,6 +31,10 @@ pub struct ServerHealth<'a> {
     /// Why the last probe did not succeed, or could not run; also of an up server that has failed
     /// fewer times than it may.
     pub reason: Option<&'a Failure>,
+    /// The share of connections that it asks for, if its probe asks it.
+    pub weight: Option<Weight>,
+    /// What will be wrong soon.
+    pub warning: Option<&'a str>,
     /// When `health` became what it is; `None` without a probe.
     pub since: Option<Time>,
 }
@@ -53,7 +57,36 @@ struct State {
 struct Known {
     health: probes::Health,
     reason: Option<Failure>,
+    weight: Option<Weight>,
+    warning: Option<String>,
     since: Time,
+}
+
+/// What the table depends on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Share {
+    /// Whether the server serves.
+    pub health: Health,
+    /// The share of connections that it asks for; `None` for its own weight.
+    pub weight: Option<Weight>,
+}
+
+impl From<Health> for Share {
+    fn from(health: Health) -> Self {
+        Self {
+            health,
+            weight: None,
+        }
+    }
+}
+
+impl From<ServerHealth<'_>> for Share {
+    fn from(known: ServerHealth<'_>) -> Self {
+        Self {
+            health: known.health,
+            weight: known.weight,
+        }
+    }
 }
 
 impl Verdicts {
@@ -82,7 +115,8 @@ impl Verdicts {
         self.subscriptions = subscriptions;
     }
 
-    /// Takes what the runner says; whether the health of its servers has changed. A verdict on a
+    /// Takes what the runner says; whether what its servers are to be given has changed. A
+    /// verdict on a
     /// target that is no longer subscribed to changes nothing.
     pub fn handle_verdict(&mut self, verdict: Verdict) -> bool {
         let Some(state) = self.states.get_mut(&verdict.target) else {
@@ -91,13 +125,17 @@ impl Verdicts {
         let Verdict {
             health,
             reason,
+            weight,
+            warning,
             since,
             ..
         } = verdict;
-        let changed = state.known.health != health;
+        let changed = state.known.health != health || state.known.weight != weight;
         state.known = Known {
             health,
             reason,
+            weight,
+            warning,
             since,
         };
         changed
@@ -112,6 +150,8 @@ impl Verdicts {
             return ServerHealth {
                 health: Health::Unchecked,
                 reason: None,
+                weight: None,
+                warning: None,
                 since: None,
             };
         };
@@ -124,6 +164,8 @@ impl Verdicts {
         ServerHealth {
             health,
             reason: known.reason.as_ref(),
+            weight: known.weight,
+            warning: known.warning.as_deref(),
             since: Some(known.since),
         }
     }
@@ -159,6 +201,8 @@ impl Known {
         Self {
             health: probes::Health::Unknown,
             reason: None,
+            weight: None,
+            warning: None,
             since: now,
         }
     }

@@ -8,7 +8,7 @@ use ipvs::{
 };
 
 use crate::config::model::{Config, Match, OnFailure, Server, Virtual};
-use crate::health::Health;
+use crate::health::{Health, Share};
 
 /// The weight of a sorry server, which never shares with another.
 const SORRY_WEIGHT: u32 = 1;
@@ -17,13 +17,15 @@ const SORRY_WEIGHT: u32 = 1;
 ///
 /// `health` tells what is known of the server at an address and port behind a service. A server
 /// without a verdict is out, unless `adopted`, the table found at start, has it: then it keeps the
-/// weight that it has there until a verdict says otherwise.
+/// weight that it has there until a verdict says otherwise. One that asks for a share of connections
+/// gets it.
 #[must_use]
-pub fn desired(
+pub fn desired<H: Into<Share>>(
     config: &Config,
-    health: impl Fn(&str, SocketAddr) -> Health,
+    health: impl Fn(&str, SocketAddr) -> H,
     adopted: &Table,
 ) -> Table {
+    let health = |service: &str, at: SocketAddr| -> Share { health(service, at).into() };
     let mut table = Table::new();
     for service in config.virtuals.values() {
         for key in service_keys(service) {
@@ -90,7 +92,7 @@ fn port_of(key: ServiceKey) -> u16 {
 fn entry(
     service: &Virtual,
     key: ServiceKey,
-    health: &impl Fn(&str, SocketAddr) -> Health,
+    health: &impl Fn(&str, SocketAddr) -> Share,
     adopted: Option<&Entry>,
 ) -> Entry {
     let found = |key: &DestinationKey| adopted.and_then(|entry| entry.destinations.get(key));
@@ -100,8 +102,13 @@ fn entry(
     for server in &service.servers {
         let place = destination_key(key, server);
         let at = SocketAddr::new(place.address, place.port);
-        let weight = match health(&service.name, at) {
-            Health::Up | Health::Unchecked => Some(server.weight),
+        let share = health(&service.name, at);
+        let weight = match share.health {
+            Health::Up | Health::Unchecked => Some(
+                share
+                    .weight
+                    .map_or(server.weight, |it| it.of(server.weight)),
+            ),
             Health::Down => match service.on_failure {
                 OnFailure::Remove => None,
                 OnFailure::Quiesce => Some(0),

@@ -1,58 +1,99 @@
-//! Send and expect over TCP: something is said, and certain bytes must come back.
+//! Send and expect: something is said, and something must come back, once or several times.
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{End, Failure, excerpt};
+use crate::failure::{End, Failure};
 use crate::kinds::Ask;
+use crate::kinds::dialogue::Encryption;
+use crate::pattern::{Found, Pattern};
 use crate::probing::Probing;
 use crate::report::Answer;
-use crate::session::Session;
+use crate::session::{self, Session};
 
-/// Sends something once connected, then reads until what is expected has come.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+/// Steps of a conversation over TCP or TLS, each of which must go well.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Expect {
-    /// Sent once connected; may be empty.
+    /// Whether and when TLS begins. With STARTTLS, the steps come after it.
+    pub encryption: Encryption,
+    /// In their order; at least one.
+    pub steps: Vec<Step>,
+    /// Bytes that the server may send in all.
+    pub limit: usize,
+}
+
+/// Something is sent, then something expected.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Step {
+    /// May be empty: the server speaks first.
     pub send: Vec<u8>,
-    /// Must occur in what the server says; empty means any byte.
-    pub expect: Vec<u8>,
+    /// What must come then. Sending anything drops what came before and was not looked at.
+    pub expect: Pattern,
+}
+
+impl Default for Expect {
+    /// Any byte over plain TCP.
+    fn default() -> Self {
+        Self {
+            encryption: Encryption::None,
+            steps: vec![Step::default()],
+            limit: session::LIMIT,
+        }
+    }
 }
 
 impl Ask for Expect {
     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
-        let mut session = probing.connect().await?;
+        let mut session = self.encryption.begin(probing).await?;
+        session.set_limit(self.limit);
+        for (number, step) in (1..).zip(&self.steps) {
+            let done = step.take(&mut session).await;
+            if self.steps.len() > 1 {
+                done.map_err(|failure| in_step(number, failure))?;
+            } else {
+                done?;
+            }
+        }
+        Ok(Answer::good())
+    }
+}
+
+impl Step {
+    async fn take(&self, session: &mut Session<'_>) -> Result<(), Failure> {
         if !self.send.is_empty() {
+            session.take(session.input().len());
             session.send(&self.send).await?;
         }
         let mut searched = 0;
         loop {
-            if let Some(end) = session.fill().await? {
-                return Err(self.missing(&session, end));
-            }
-            if self.comes_in(session.input(), searched) {
-                return Ok(Answer::good());
+            match self.expect.find(session.input(), searched) {
+                Found::Until(length) => {
+                    session.take(length);
+                    return Ok(());
+                }
+                Found::Never => return Err(self.missing(session, End::Complete)),
+                Found::NotYet => {}
             }
             searched = session.input().len();
+            if let Some(end) = session.fill().await? {
+                return Err(self.missing(session, end));
+            }
         }
-    }
-}
-
-impl Expect {
-    /// Whether it is there, where none is in the first `searched` bytes.
-    fn comes_in(&self, input: &[u8], searched: usize) -> bool {
-        if self.expect.is_empty() {
-            return !input.is_empty();
-        }
-        let begin = searched.saturating_sub(self.expect.len() - 1);
-        input[begin..]
-            .windows(self.expect.len())
-            .any(|window| window == self.expect)
     }
 
     fn missing(&self, session: &Session<'_>, end: End) -> Failure {
-        if self.expect.is_empty() {
-            return session.missing("any reply", end);
-        }
-        session.missing(&format!("{} in the reply", excerpt(&self.expect)), end)
+        session.missing(&self.expect.to_string(), end)
+    }
+}
+
+/// Says in which of several steps something went wrong.
+fn in_step(number: usize, failure: Failure) -> Failure {
+    match failure {
+        Failure::Reply { expected, got, end } => Failure::Reply {
+            expected: format!("{expected} of step {number}"),
+            got,
+            end,
+        },
+        failure => failure,
     }
 }
 

@@ -1,53 +1,166 @@
-//! HTTP: a request is made, and its response judged.
+//! HTTP: requests are made, and their responses judged.
 
 mod message;
 
 use std::net::SocketAddr;
 
+use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
 use self::message::Response;
-use crate::failure::{End, Failure, Stage};
+use crate::failure::{End, Failure, Stage, excerpt};
 use crate::kinds::Ask;
+use crate::pattern::Regex;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::tls::Tls;
 
-/// Bytes of a body that are read.
+/// Bytes of a body that are read where its end does not matter.
 const BODY_LIMIT: usize = 64 * 1024;
 const USER_AGENT: &str = concat!("caribe-probe/", env!("CARGO_PKG_VERSION"));
 
-/// Asks for a path and judges the status. A redirection is a status like any other.
+/// Makes requests, each over a connection of its own, until one is not answered well.
+///
+/// A redirection is a status like any other: it is not followed.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Http {
+    /// Whether, and how, TLS is spoken: `https`.
+    pub tls: Option<Tls>,
+    /// The version that is spoken.
+    pub version: Version,
+    /// In their order; at least one.
+    pub requests: Vec<Request>,
+}
+
+/// Versions of HTTP.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// A request, and what its response must be.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Request {
+    /// `GET`, or another token.
+    pub method: String,
     /// Path and query, `/` at least.
     pub path: String,
     /// `Host` header; `None` sends the target's address.
     pub host: Option<String>,
+    /// Further headers: a name, which replaces one of the same name, and a value.
+    pub headers: Vec<(String, String)>,
+    /// Sent with its length unless it is empty.
+    pub body: Vec<u8>,
     /// Status codes that are good, as inclusive ranges. Never empty.
     pub status: Vec<(u16, u16)>,
-    /// Whether, and how, TLS is spoken: `https`.
-    pub tls: Option<Tls>,
+    /// What must be, or not be, in the response's body.
+    pub content: Vec<Content>,
+}
+
+/// What a response's body must be.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Content {
+    /// It has these bytes.
+    Contains(Vec<u8>),
+    /// It has not.
+    Lacks(Vec<u8>),
+    /// It has what this matches.
+    Matches(Regex),
+    /// It has not.
+    Differs(Regex),
+    /// All of it has this SHA-256 digest. It may be 64 KiB long.
+    Digest([u8; 32]),
+}
+
+impl Request {
+    /// A GET request whose response must be 200 to 299.
+    #[must_use]
+    pub fn get(path: &str) -> Self {
+        Self {
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            host: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+            status: vec![(200, 299)],
+            content: Vec::new(),
+        }
+    }
 }
 
 impl Ask for Http {
     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
-        let request = self.request(probing.address());
-        let mut session = match &self.tls {
-            Some(tls) => probing.connect_tls(tls, self.name()).await?,
-            None => probing.connect().await?,
-        };
-        session.set_limit(message::HEAD_LIMIT + BODY_LIMIT);
-        session.send(request.as_bytes()).await?;
-        let head = message::head(&mut session).await?;
-        self.judge(&head)?;
-        let body = message::body(&mut session, &head, BODY_LIMIT).await;
-        body.map(|_| Answer::good())
+        for request in &self.requests {
+            let done = self.ask_once(request, probing).await;
+            if self.requests.len() > 1 {
+                done.map_err(|failure| on_path(&request.path, failure))?;
+            } else {
+                done?;
+            }
+        }
+        Ok(Answer::good())
+    }
+
+    fn word(&self) -> Option<&'static str> {
+        self.tls.as_ref().map(|_| "https")
     }
 }
 
 impl Http {
+    async fn ask_once(&self, request: &Request, probing: &mut Probing) -> Result<(), Failure> {
+        let text = self.text(request, probing.address());
+        let mut session = match &self.tls {
+            Some(tls) => probing.connect_tls(tls, request.name()).await?,
+            None => probing.connect().await?,
+        };
+        session.set_limit(message::HEAD_LIMIT + BODY_LIMIT);
+        session.send(&text).await?;
+        let head = message::head(&mut session, request.method == "HEAD").await?;
+        request.judge_status(&head)?;
+        let body = message::body(&mut session, &head, BODY_LIMIT).await?;
+        request.content.iter().try_for_each(|it| it.judge(&body))
+    }
+
+    fn text(&self, request: &Request, address: SocketAddr) -> Vec<u8> {
+        let implied = if self.tls.is_some() { 443 } else { 80 };
+        let host = request.host.clone();
+        let host = host.unwrap_or_else(|| host_of(address, implied));
+        let version = match self.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        };
+        let mut text = format!("{} {} {version}\r\n", request.method, request.path);
+        let own = [
+            ("Host", host),
+            ("User-Agent", USER_AGENT.to_owned()),
+            ("Accept", "*/*".to_owned()),
+            ("Connection", "close".to_owned()),
+        ];
+        let given = |name: &str| {
+            let mut given = request.headers.iter();
+            given.any(|(given, _)| given.eq_ignore_ascii_case(name))
+        };
+        for (name, value) in own.iter().filter(|(name, _)| !given(name)) {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        for (name, value) in &request.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !request.body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
+        }
+        text.push_str("\r\n");
+        let mut text = text.into_bytes();
+        text.extend_from_slice(&request.body);
+        text
+    }
+}
+
+impl Request {
     /// What the server is called, without the port that may follow.
     fn name(&self) -> Option<&str> {
         let host = self.host.as_deref()?;
@@ -58,24 +171,10 @@ impl Http {
         Some(name.trim_matches(['[', ']']))
     }
 
-    fn request(&self, address: SocketAddr) -> String {
-        let implied = if self.tls.is_some() { 443 } else { 80 };
-        let host = self.host.clone();
-        let host = host.unwrap_or_else(|| host_of(address, implied));
-        format!(
-            "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\n\
-             Connection: close\r\n\r\n",
-            self.path
-        )
-    }
-
-    fn judge(&self, response: &Response) -> Result<(), Failure> {
+    fn judge_status(&self, response: &Response) -> Result<(), Failure> {
         let code = response.status;
-        if self
-            .status
-            .iter()
-            .any(|(low, high)| (*low..=*high).contains(&code))
-        {
+        let mut good = self.status.iter();
+        if good.any(|(low, high)| (*low..=*high).contains(&code)) {
             return Ok(());
         }
         let ranges: Vec<String> = self.status.iter().map(range).collect();
@@ -86,7 +185,57 @@ impl Http {
     }
 }
 
-/// An address as a `Host` header has it: without the port that HTTP implies (RFC 9110, 7.2).
+impl Content {
+    fn judge(&self, body: &[u8]) -> Result<(), Failure> {
+        let (good, expected) = match self {
+            Self::Contains(bytes) => (
+                contains(body, bytes),
+                format!("{} in the body", excerpt(bytes)),
+            ),
+            Self::Lacks(bytes) => (
+                !contains(body, bytes),
+                format!("a body without {}", excerpt(bytes)),
+            ),
+            Self::Matches(regex) => (
+                regex.is_match(body),
+                format!("a match of {regex:?} in the body"),
+            ),
+            Self::Differs(regex) => (
+                !regex.is_match(body),
+                format!("a body without a match of {regex:?}"),
+            ),
+            Self::Digest(expected) => {
+                let got = digest(&SHA256, body);
+                if got.as_ref() == expected {
+                    return Ok(());
+                }
+                return Err(Failure::Reply {
+                    expected: format!("a body with digest {}", hex(expected)),
+                    got: hex(got.as_ref()),
+                    end: End::Complete,
+                });
+            }
+        };
+        if good {
+            return Ok(());
+        }
+        Err(Failure::Reply {
+            expected,
+            got: excerpt(body),
+            end: End::Complete,
+        })
+    }
+}
+
+fn contains(body: &[u8], bytes: &[u8]) -> bool {
+    bytes.is_empty() || body.windows(bytes.len()).any(|window| window == bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An address as a `Host` header has it: without the port that is implied (RFC 9110, 7.2).
 fn host_of(address: SocketAddr, implied: u16) -> String {
     match address {
         address if address.port() != implied => address.to_string(),
@@ -103,8 +252,25 @@ fn range((low, high): &(u16, u16)) -> String {
     }
 }
 
+/// Says which of several requests it was.
+fn on_path(path: &str, failure: Failure) -> Failure {
+    let path = excerpt(path.as_bytes());
+    match failure {
+        Failure::Status { expected, got } => Failure::Status {
+            expected: format!("{expected} of {path}"),
+            got,
+        },
+        Failure::Reply { expected, got, end } => Failure::Reply {
+            expected: format!("{expected} of {path}"),
+            got,
+            end,
+        },
+        failure => failure,
+    }
+}
+
 /// The failure of a body that does not go on.
-fn broken_off(session: &mut Session<'_>, end: End) -> Failure {
+fn broken_off(session: &Session<'_>, end: End) -> Failure {
     match end {
         End::TimedOut(after) => Failure::TimedOut {
             after,

@@ -1,7 +1,13 @@
 //! The kinds of probes: one file each, and one line each in the table below.
 
+pub mod agent;
+pub mod constant;
+pub mod dialogue;
+pub mod dns;
+pub mod exec;
 pub mod expect;
 pub mod http;
+pub mod icmp;
 pub mod ldap;
 pub mod mysql;
 #[cfg(feature = "pgsql")]
@@ -19,13 +25,28 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::probing::Probing;
 use crate::report::Answer;
+use crate::spec::Service;
 
 /// What each kind can do: ask once.
-pub(crate) trait Ask {
+pub(crate) trait Ask: Sized {
+    /// Whether it needs a port.
+    const PORT: bool = true;
+
     /// Asks the target of `probing`, and judges the answer. All that may wait goes through
     /// `probing`, which ends it at the probe's timeout. Nothing may outlive the future: dropping it
     /// is how a probe is cancelled.
     fn ask(&self, probing: &mut Probing) -> impl Future<Output = Result<Answer, Failure>> + Send;
+
+    /// A word that says more than the one in the table.
+    fn word(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The same for a server of `service`, if it says something of the service; such probes are not
+    /// shared between services.
+    fn of_service(&self, _service: &Service) -> Option<Self> {
+        None
+    }
 }
 
 /// Writes [`ProbeKind`] and everything that has an arm for each kind.
@@ -44,7 +65,25 @@ macro_rules! kinds {
             #[must_use]
             pub fn word(&self) -> &'static str {
                 match self {
-                    $($(#[$cfg])* Self::$kind(_) => $word,)+
+                    $($(#[$cfg])* Self::$kind(settings) => <$settings as Ask>::word(settings).unwrap_or($word),)+
+                }
+            }
+
+            /// Whether it needs a port.
+            #[must_use]
+            pub fn needs_port(&self) -> bool {
+                match self {
+                    $($(#[$cfg])* Self::$kind(_) => <$settings as Ask>::PORT,)+
+                }
+            }
+
+            /// The same for a server of `service`; `None` if the service makes no difference.
+            #[must_use]
+            pub fn of_service(&self, service: &Service) -> Option<Self> {
+                match self {
+                    $($(#[$cfg])* Self::$kind(settings) => {
+                        settings.of_service(service).map(Self::$kind)
+                    })+
                 }
             }
 
@@ -64,7 +103,6 @@ macro_rules! kinds {
 kinds! {
     Tcp(tcp::Tcp) = "tcp": "A connection is made.",
     Expect(expect::Expect) = "send/expect": "Bytes are sent, others expected.",
-    Udp(udp::Udp) = "udp": "A datagram is sent, another expected.",
     Http(http::Http) = "http": "HTTP requests are made.",
     Ldap(ldap::Ldap) = "ldap": "LDAP is bound to, and an entry looked up.",
     Mysql(mysql::Mysql) = "mysql": "MySQL or MariaDB is logged in to, and a row asked for.",
@@ -73,6 +111,13 @@ kinds! {
     Radius(radius::Radius) = "radius": "RADIUS tells its status, or lets somebody in.",
     Sip(sip::Sip) = "sip": "SIP answers OPTIONS.",
     Redis(redis::Redis) = "redis": "Redis answers PING, or a command.",
+    Udp(udp::Udp) = "udp": "A datagram is sent, another expected.",
+    Dns(dns::Dns) = "dns": "A name is asked for.",
+    Icmp(icmp::Icmp) = "icmp": "An echo request is sent.",
+    Dialogue(dialogue::Dialogue) = "dialogue": "A protocol of lines is spoken to its end.",
+    Exec(exec::Exec) = "exec": "A command is run.",
+    Agent(agent::Agent) = "agent": "An agent of the server is asked.",
+    Constant(constant::Constant) = "constant": "Nobody is asked.",
 }
 
 impl fmt::Display for ProbeKind {

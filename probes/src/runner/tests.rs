@@ -161,10 +161,7 @@ async fn more_probes_than_places_are_late_and_counted() {
 
 #[test]
 fn an_unused_kind_of_runtime_is_enough() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let server = runtime.block_on(Server::new(hold));
     let spec = testing::spec();
     let start = std::time::Instant::now();
@@ -173,4 +170,15 @@ fn an_unused_kind_of_runtime_is_enough() {
     runner.set_targets([Target::new(server.address(), spec)].into());
     let verdict = runtime.block_on(verdicts.recv()).unwrap();
     assert_eq!(verdict.health, Health::Up);
+}
+
+#[tokio::test]
+async fn a_runner_may_have_a_thread_of_its_own_which_ends_with_it() {
+    let server = Server::new(hold).await;
+    let start = std::time::Instant::now();
+    let (runner, mut verdicts) = Runner::start(Limits::default(), move || start.elapsed()).unwrap();
+    runner.set_targets([Target::new(server.address(), testing::spec())].into());
+    assert_eq!(verdicts.recv().await.unwrap().health, Health::Up);
+    drop(runner);
+    while verdicts.recv().await.is_some() {}
 }

@@ -109,6 +109,11 @@ impl Judge {
         before != (self.health, self.reason.clone(), self.answer.clone())
     }
 
+    /// Whether it is up and the last probe said so.
+    pub(super) fn is_well(&self) -> bool {
+        self.health == Health::Up && self.reason.is_none()
+    }
+
     /// From the start of the last probe to that of the next: a short one while results are being
     /// counted.
     pub(super) fn interval(&self, spec: &ProbeSpec) -> Duration {

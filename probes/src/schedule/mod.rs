@@ -1,6 +1,7 @@
 //! Which probe runs when, and what its results amount to: a machine without clock or socket.
 //!
-//! Every target is probed as soon as it is known. After that it keeps to a grid of its own: the
+//! Every target is probed as soon as it is known; of very many, each within the first tenth of its
+//! interval. After that it keeps to a grid of its own: the
 //! moments that are a multiple of its interval after an offset, which its [`Target`] alone decides.
 //! So probes stay spread over their interval whatever the moment of a start or reload, and no
 //! reload moves one that stays. A start that was not on the grid is followed by the grid's nearest
@@ -23,6 +24,12 @@ use crate::{Failure, Report, Target, Time, Times, Weight};
 /// A start later than this after its due time counts as late: far above what timers and a busy
 /// host add, far below what an operator would call an interval.
 const LATE: Duration = Duration::from_millis(100);
+
+/// New targets that are probed together.
+const BATCH: usize = 64;
+
+/// Between two batches, if their intervals leave the time.
+const BATCH_PAUSE: Duration = Duration::from_millis(5);
 
 /// Shorter intervals are taken as this one.
 const MIN_INTERVAL: Duration = Duration::from_millis(1);
@@ -127,12 +134,16 @@ struct Probe {
     hash: u64,
     phase: Phase,
     judge: Judge,
+    /// What is asked in between, where not every probe is made in full.
+    light: Option<Target>,
+    /// How often it has been asked since the last probe in full.
+    lights: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Waiting { due: Time },
-    Running { since: Time },
+    Running { since: Time, light: bool },
 }
 
 impl Schedule {
@@ -167,11 +178,17 @@ impl Schedule {
                 past.insert(place(&target), judge);
             }
         }
-        for target in targets {
-            if !self.ids.contains_key(&target) {
-                let judge = past.get(&place(&target)).map(Judge::inherited);
-                self.add(target, judge, now);
-            }
+        let mut new: Vec<(u64, Target)> = targets
+            .into_iter()
+            .filter(|target| !self.ids.contains_key(target))
+            .map(|target| (target.stable_hash(), target))
+            .collect();
+        new.sort_unstable();
+        let count = new.len();
+        for (index, (hash, target)) in new.into_iter().enumerate() {
+            let judge = past.get(&place(&target)).map(Judge::inherited);
+            let due = now.saturating_add(first_delay(target.spec().interval, index, count));
+            self.add(target, hash, judge, now, due);
         }
         self.stats.targets = self.probes.len();
         self.start_due(now);
@@ -182,7 +199,7 @@ impl Schedule {
         let Some(state) = self.probes.get_mut(&probe) else {
             return;
         };
-        let Phase::Running { since } = state.phase else {
+        let Phase::Running { since, light } = state.phase else {
             return;
         };
         if report
@@ -192,7 +209,12 @@ impl Schedule {
         {
             self.stats.not_run += 1;
         }
-        let news = state.judge.observe(report.result, state.target.spec(), now);
+        let result = match report.result {
+            // That it can be connected to does not take back what the server has asked for.
+            Ok(_) if light => Ok(state.judge.answer.clone()),
+            result => result,
+        };
+        let news = state.judge.observe(result, state.target.spec(), now);
         let next = state.next_due(since);
         if next < now {
             self.stats.overran += 1;
@@ -242,19 +264,21 @@ impl Schedule {
             .map_or(Duration::ZERO, |(due, ..)| now.saturating_sub(*due))
     }
 
-    fn add(&mut self, target: Target, inherited: Option<Judge>, now: Time) {
+    fn add(&mut self, target: Target, hash: u64, inherited: Option<Judge>, now: Time, due: Time) {
         let id = ProbeId(self.next_id);
         self.next_id += 1;
         let probe = Probe {
-            hash: target.stable_hash(),
-            phase: Phase::Waiting { due: now },
+            hash,
+            phase: Phase::Waiting { due },
             judge: inherited.unwrap_or_else(|| Judge::new(now)),
+            light: target.light(),
+            lights: 0,
             target,
         };
         if probe.judge.health != Health::Unknown {
             self.outputs.push_back(Output::Verdict(probe.verdict(None)));
         }
-        self.due.insert((now, probe.hash, id));
+        self.due.insert((due, probe.hash, id));
         self.ids.insert(probe.target.clone(), id);
         self.probes.insert(id, probe);
     }
@@ -286,10 +310,14 @@ impl Schedule {
             let Some(probe) = self.probes.get_mut(&id) else {
                 continue;
             };
-            probe.phase = Phase::Running { since: now };
+            let light = probe.take_light();
+            probe.phase = Phase::Running {
+                since: now,
+                light: light.is_some(),
+            };
             self.outputs.push_back(Output::Start {
                 probe: id,
-                target: probe.target.clone(),
+                target: light.unwrap_or_else(|| probe.target.clone()),
             });
             self.stats.count_start(now.saturating_sub(due));
         }
@@ -297,6 +325,17 @@ impl Schedule {
 }
 
 impl Probe {
+    /// What to ask in place of the whole, if the server is well and the whole is not due.
+    fn take_light(&mut self) -> Option<Target> {
+        let light = self.light.as_ref()?;
+        if self.judge.is_well() && self.lights + 1 < self.target.spec().every {
+            self.lights += 1;
+            return Some(light.clone());
+        }
+        self.lights = 0;
+        None
+    }
+
     /// The moment of this target's grid that is nearest to one interval after `start`. Another interval
     /// has another grid, on which the target's place is as much its own.
     fn next_due(&self, start: Time) -> Time {
@@ -332,6 +371,15 @@ impl Stats {
             self.late += 1;
         }
     }
+}
+
+/// How long after it has become known one of `count` new targets is probed first: some at once, all
+/// in the first tenth of their interval, and in between no more at a time than a batch.
+fn first_delay(interval: Duration, index: usize, count: usize) -> Duration {
+    let number = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
+    let batches = number(count / BATCH);
+    let window = (interval / 10).min(BATCH_PAUSE * batches);
+    window * number(index / BATCH) / batches.max(1)
 }
 
 /// What two targets have in common whose verdicts mean the same.

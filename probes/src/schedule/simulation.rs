@@ -176,13 +176,7 @@ fn seed() -> u64 {
 }
 
 fn random_target(random: &mut fastrand::Rng, hosts: u32) -> Target {
-    let kinds = [
-        ProbeKind::Tcp(Tcp),
-        ProbeKind::Expect(Expect {
-            send: Vec::new(),
-            expect: b"220".to_vec(),
-        }),
-    ];
+    let kinds = [ProbeKind::Tcp(Tcp), ProbeKind::Expect(Expect::default())];
     let spec = ProbeSpec {
         kind: kinds[random.usize(..kinds.len())].clone(),
         interval: Duration::from_millis(random.u64(200..3000)),

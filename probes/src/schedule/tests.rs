@@ -58,12 +58,82 @@ fn starts(schedule: &mut Schedule) -> Vec<(ProbeId, Target)> {
 }
 
 #[test]
-fn all_targets_start_at_once() {
+fn a_few_targets_start_at_once() {
     let mut schedule = schedule(100);
-    schedule.handle_targets((0..100).map(target).collect(), ms(5));
-    assert_eq!(starts(&mut schedule).len(), 100);
+    schedule.handle_targets((0..64).map(target).collect(), ms(5));
+    assert_eq!(starts(&mut schedule).len(), 64);
     assert_eq!(schedule.poll_timeout(), None);
-    assert_eq!(schedule.stats().running, 100);
+    assert_eq!(schedule.stats().running, 64);
+}
+
+#[test]
+fn very_many_start_in_batches_within_the_first_tenth_of_their_interval() {
+    for (count, window) in [(6_400, 495), (20_000, 600)] {
+        let mut schedule = schedule(100_000);
+        schedule.handle_targets((0..count).map(target).collect(), ms(5));
+        let mut started = starts(&mut schedule).len();
+        while let Some(due) = schedule.poll_timeout() {
+            assert!(due <= ms(5 + window), "{due:?}");
+            schedule.handle_timeout(due);
+            let together = starts(&mut schedule).len();
+            assert!((1..=BATCH).contains(&together), "{together} at {due:?}");
+            started += together;
+        }
+        assert_eq!(started, usize::try_from(count).unwrap());
+        assert_eq!(schedule.stats().late, 0);
+    }
+}
+
+#[test]
+fn of_every_few_probes_of_a_server_that_is_well_one_is_made_in_full() {
+    let full = Target::new(
+        testing::address(1),
+        ProbeSpec {
+            every: 3,
+            ..ProbeSpec::new(ProbeKind::Expect(Expect::default()))
+        },
+    );
+    let mut schedule = schedule(1);
+    schedule.handle_targets([full.clone()].into(), ms(0));
+    let asking = |weight| Report {
+        result: Ok(Answer {
+            weight: Some(Weight::Percent(weight)),
+            ..Answer::default()
+        }),
+        times: took(3),
+    };
+    // What comes of each probe -> whether it is one in full, and the weight after it.
+    let rounds = [
+        (asking(50), true, Some(50)),
+        (good(), false, Some(50)),
+        (good(), false, Some(50)),
+        (asking(60), true, Some(60)),
+        (good(), false, Some(60)),
+        (bad(), false, Some(60)),
+        (bad(), true, Some(60)),
+        (bad(), true, Some(60)),
+        (asking(70), true, Some(70)),
+        (good(), false, Some(70)),
+        (good(), false, Some(70)),
+        (asking(70), true, Some(70)),
+    ];
+    let mut weight = None;
+    for (round, (report, in_full, expected)) in rounds.into_iter().enumerate() {
+        let (probe, target) = starts(&mut schedule).remove(0);
+        assert_eq!(target == full, in_full, "round {round}");
+        let now = ms(10_000 * u64::try_from(round).unwrap());
+        schedule.handle_report(probe, report, now);
+        let news = outputs(&mut schedule);
+        for output in news {
+            if let Output::Verdict(verdict) = output {
+                assert_eq!(verdict.target, full);
+                weight = verdict.weight;
+            }
+        }
+        let expected = expected.map(Weight::Percent);
+        assert_eq!(weight, expected, "round {round}");
+        schedule.handle_timeout(now + ms(10_000));
+    }
 }
 
 #[test]

@@ -1,16 +1,15 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::kinds::http::Http;
+use crate::kinds::http::{Http, Request, Version};
 use crate::spec::ProbeKind;
 use crate::testing::{Authority, Identity, Server, ask, ask_briefly, good, hold, report, say};
 use crate::{ProbeSpec, Tls};
 
 fn https(tls: Tls) -> ProbeKind {
     ProbeKind::Http(Http {
-        path: "/".to_owned(),
-        host: None,
-        status: vec![(200, 299)],
         tls: Some(tls),
+        version: Version::Http11,
+        requests: vec![Request::get("/")],
     })
 }
 

@@ -77,8 +77,10 @@ fn server_fits(
     {
         let own = matches!(server.probe, Field::Given(_));
         let probe = if own { &server.probe } else { &raw.probe };
-        let portless =
-            |at: &&At<ProbeSpec>| at.value.port.is_none() && (own || server.probe.is_absent());
+        let portless = |at: &&At<ProbeSpec>| {
+            let needed = at.value.port.is_none() && at.value.kind.needs_port();
+            needed && (own || server.probe.is_absent())
+        };
         if let Some(at) = probe.given().filter(portless) {
             faults.add_once(
                 Fault::new(&at.span, "the probe does not know which port to probe")

@@ -6,8 +6,11 @@
 
 mod accounts;
 mod basic;
+mod dns;
+mod exec;
 mod http;
 mod place;
+mod talk;
 mod tls;
 
 use probes::ProbeSpec;
@@ -34,18 +37,47 @@ pub(in crate::config) const WAYS: &[Way] = &[
         read: basic::tcp,
     },
     Way {
-        by: &[&s::SEND, &s::EXPECT],
-        with: &[],
-        read: basic::send_expect,
+        by: &[&s::SEND, &s::EXPECT, &s::STEPS],
+        with: &[&s::MATCH, &s::LIMIT, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        read: talk::send_expect,
     },
     Way {
         by: &[&s::HTTP],
-        with: &[&s::HOST, &s::STATUS],
+        with: &[
+            &s::HOST,
+            &s::METHOD,
+            &s::HEADERS,
+            &s::BODY,
+            &s::VERSION,
+            &s::STATUS,
+            &s::CONTAINS,
+            &s::CONTAINS_NOT,
+            &s::REGEX,
+            &s::REGEX_NOT,
+            &s::DIGEST,
+            &s::ALSO,
+            &s::EVERY,
+        ],
         read: http::http,
     },
     Way {
         by: &[&s::HTTPS],
-        with: &[&s::HOST, &s::STATUS, &s::TLS_KEY],
+        with: &[
+            &s::HOST,
+            &s::METHOD,
+            &s::HEADERS,
+            &s::BODY,
+            &s::VERSION,
+            &s::STATUS,
+            &s::CONTAINS,
+            &s::CONTAINS_NOT,
+            &s::REGEX,
+            &s::REGEX_NOT,
+            &s::DIGEST,
+            &s::ALSO,
+            &s::EVERY,
+            &s::TLS_KEY,
+        ],
         read: http::https,
     },
     Way {
@@ -109,6 +141,90 @@ pub(in crate::config) const WAYS: &[Way] = &[
         ],
         read: accounts::sip,
     },
+    Way {
+        by: &[&s::DNS],
+        with: &[&s::RECORD, &s::RCODE, &s::ANSWERS, &s::TRANSPORT],
+        read: dns::dns,
+    },
+    Way {
+        by: &[&s::ICMP],
+        with: &[],
+        read: basic::icmp,
+    },
+    Way {
+        by: &[&s::SMTP],
+        with: &[
+            &s::USER,
+            &s::PASSWORD,
+            &s::TLS_KEY,
+            &s::STARTTLS,
+            &s::EVERY,
+            &s::HELLO,
+        ],
+        read: talk::smtp,
+    },
+    Way {
+        by: &[&s::SUBMISSION],
+        with: &[
+            &s::USER,
+            &s::PASSWORD,
+            &s::TLS_KEY,
+            &s::STARTTLS,
+            &s::EVERY,
+            &s::HELLO,
+        ],
+        read: talk::submission,
+    },
+    Way {
+        by: &[&s::IMAP],
+        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        read: talk::imap,
+    },
+    Way {
+        by: &[&s::POP3],
+        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        read: talk::pop3,
+    },
+    Way {
+        by: &[&s::FTP],
+        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        read: talk::ftp,
+    },
+    Way {
+        by: &[&s::NNTP],
+        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        read: talk::nntp,
+    },
+    Way {
+        by: &[&s::IMAPS],
+        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::EVERY],
+        read: talk::imaps,
+    },
+    Way {
+        by: &[&s::POP3S],
+        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::EVERY],
+        read: talk::pop3s,
+    },
+    Way {
+        by: &[&s::EXEC],
+        with: &[&s::ENVIRONMENT, &s::USER, &s::DYNAMIC_WEIGHT],
+        read: exec::exec,
+    },
+    Way {
+        by: &[&s::AGENT],
+        with: &[&s::SEND],
+        read: basic::agent,
+    },
+    Way {
+        by: &[&s::ON],
+        with: &[],
+        read: basic::on,
+    },
+    Way {
+        by: &[&s::OFF],
+        with: &[],
+        read: basic::off,
+    },
 ];
 
 /// The keys that have a meaning with every way.
@@ -143,6 +259,7 @@ fn probe(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeSpec> {
     let timing = place::timing(table, faults);
     let fall = table.integer(&s::FALL, faults).or(small(&s::FALL));
     let rise = table.integer(&s::RISE, faults).or(small(&s::RISE));
+    let every = table.integer(&s::EVERY, faults).or(small(&s::EVERY));
     let (place, timing) = (place?, timing?);
     Some(ProbeSpec {
         address: place.address,
@@ -154,6 +271,7 @@ fn probe(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeSpec> {
         timeout: timing.timeout,
         fall: fall?,
         rise: rise?,
+        every: every?,
         ..ProbeSpec::new(kind?)
     })
 }

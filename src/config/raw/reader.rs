@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::status::statuses_of;
 use super::text::{
-    quote, read_address, read_address_port, read_broadcast, read_interface, read_multicast,
-    read_name, read_network, read_path,
+    quote, read_address, read_address_port, read_broadcast, read_bytes, read_interface,
+    read_multicast, read_name, read_network, read_path,
 };
 use super::value::{checked, duration_of, integer_of, text_of, type_of, wrong_type};
 use crate::config::diagnostic::{Fault, Faults, Span};
@@ -269,6 +269,65 @@ impl<'t> Table<'t> {
             })
     }
 
+    /// `None` for `true`, or one of the key's words.
+    pub(super) fn true_or_word(
+        &self,
+        key: &Key,
+        faults: &mut Faults,
+    ) -> Field<Option<&'static str>> {
+        let Kind::TrueOrWords(words) = key.kind else {
+            return Field::Broken;
+        };
+        self.get(key, faults).and_then(|value| {
+            let found = match value.get_ref() {
+                DeValue::Boolean(true) => None,
+                DeValue::String(text) => match words.iter().find(|word| *word == text) {
+                    Some(word) => Some(*word),
+                    None => {
+                        let text = format!("unknown {} {}", key.name, quote(text));
+                        faults.add(
+                            Fault::new(&value.span(), text)
+                                .label(format!("expected {}", key.kind.expected())),
+                        );
+                        return None;
+                    }
+                },
+                DeValue::Boolean(false)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_)
+                | DeValue::Table(_) => return wrong_type(key, &key.kind, value, faults),
+            };
+            Some(At {
+                value: found,
+                span: value.span(),
+            })
+        })
+    }
+
+    /// Text with escapes for bytes.
+    pub(super) fn bytes(&self, key: &Key, faults: &mut Faults) -> Field<Vec<u8>> {
+        self.read(key, faults, read_bytes)
+    }
+
+    /// An array of texts.
+    pub(super) fn texts(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<String>>> {
+        self.list(key, faults, |kind, value, faults| {
+            text_of(key, kind, value, faults)
+        })
+    }
+
+    /// A text that the caller makes sense of.
+    pub(super) fn text_as<T>(
+        &self,
+        key: &Key,
+        faults: &mut Faults,
+        read: impl FnOnce(&At<String>) -> Result<T, Fault>,
+    ) -> Field<T> {
+        self.read(key, faults, read)
+    }
+
     /// An address of this host, or else the name of an interface.
     pub(super) fn bind(&self, key: &Key, faults: &mut Faults) -> Field<Result<IpAddr, String>> {
         self.read(key, faults, |text| match text.value.parse::<IpAddr>() {
@@ -333,7 +392,9 @@ impl<'t> Table<'t> {
             Kind::Path => drop(self.path(key, faults)),
             Kind::True => drop(self.only_true(key, faults)),
             Kind::Bool => drop(self.bool(key, faults)),
+            Kind::TrueOrWords(_) => drop(self.true_or_word(key, faults)),
             Kind::Status => drop(self.statuses(key, faults)),
+            Kind::List(Kind::Text) => drop(self.texts(key, faults)),
             Kind::List(_) => drop(self.list(key, faults, |_, value, _| Some(value))),
             Kind::TrueOrTable(_) => {
                 if let Field::Given(At {

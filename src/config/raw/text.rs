@@ -37,6 +37,43 @@ pub(super) fn read_name(text: &At<String>) -> Result<String, Fault> {
     Err(Fault::new(&text.span, format!("{} is no name", quote(name))).label(label))
 }
 
+/// Bytes as people write them: `\n \r \t \\ \0 \xNN`, and the rest as it is.
+pub(super) fn read_bytes(text: &At<String>) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let mut rest = text.value.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        if *byte != b'\\' {
+            bytes.push(*byte);
+            rest = after;
+            continue;
+        }
+        let (byte, length) = match after {
+            [b'n', ..] => (b'\n', 1),
+            [b'r', ..] => (b'\r', 1),
+            [b't', ..] => (b'\t', 1),
+            [b'\\', ..] => (b'\\', 1),
+            [b'0', ..] => (b'\0', 1),
+            [b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                let digit = |digit: u8| char::from(digit).to_digit(16).unwrap_or_default();
+                let byte = digit(*high) << 4 | digit(*low);
+                (u8::try_from(byte).unwrap_or_default(), 3)
+            }
+            _ => {
+                let shown = String::from_utf8_lossy(&rest[..rest.len().min(4)]);
+                return Err(Fault::new(
+                    &text.span,
+                    format!("{} means nothing", quote(shown.as_ref())),
+                )
+                .label("expected \\n, \\r, \\t, \\\\, \\0 or \\xNN after a backslash")
+                .help("in a TOML string in double quotes each backslash is written twice"));
+            }
+        };
+        bytes.push(byte);
+        rest = &after[length..];
+    }
+    Ok(bytes)
+}
+
 pub(super) fn read_path(text: &At<String>) -> Result<String, Fault> {
     if text.value.contains('\0') {
         return Err(Fault::new(&text.span, "a path cannot hold a zero byte"));

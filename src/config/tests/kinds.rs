@@ -11,6 +11,10 @@ fn file_with(section: &Section, key: &Key, value: &str) -> String {
         "group.vips" => format!("[[group]]\nvips = [{{ {entry} }}]\n"),
         "probe" => format!("[[virtual]]\nprobe = {{ {entry} }}\n"),
         "probe.tls" => format!("[[virtual]]\nprobe = {{ tls = {{ {entry} }} }}\n"),
+        "probe.steps" => format!("[[virtual]]\nprobe = {{ steps = [{{ {entry} }}] }}\n"),
+        "probe.also" => {
+            format!("[[virtual]]\nprobe = {{ http = \"/\", also = [{{ {entry} }}] }}\n")
+        }
         "[[virtual.server]]" => format!("[[virtual]]\n[[virtual.server]]\n{entry}\n"),
         header => format!("{header}\n{entry}\n"),
     }

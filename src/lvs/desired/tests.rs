@@ -238,3 +238,27 @@ fn each_port_is_a_service_with_persistence() {
         );
     }
 }
+
+#[test]
+fn a_server_that_asks_for_a_share_of_connections_gets_it() {
+    use probes::Weight;
+
+    // what the server with weight 3 asks for -> its weight in the table
+    let table = [
+        (None, 3),
+        (Some(Weight::Percent(34)), 1),
+        (Some(Weight::Percent(200)), 6),
+        (Some(Weight::Percent(0)), 0),
+        (Some(Weight::Exactly(253)), 253),
+    ];
+    for (asked, expected) in table {
+        let share = |_: &str, _| Share {
+            health: Health::Up,
+            weight: asked,
+        };
+        let made = desired(&config(""), share, &Table::new());
+        let entry = made.get(&service(80)).unwrap();
+        let weight = entry.destinations[&server("10.0.1.21:80")].weight;
+        assert_eq!(weight, expected, "{asked:?}");
+    }
+}

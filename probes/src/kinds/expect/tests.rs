@@ -1,15 +1,29 @@
-use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::kinds::dialogue::Protocol;
 use crate::spec::ProbeKind;
-use crate::testing::{Server, ask, ask_briefly, good, hold, refusing};
+use crate::testing::{
+    Authority, Server, ask, ask_briefly, drip, good, hold, read_line, reasons_of_misbehaviour,
+    refusing,
+};
+
+fn step(send: &[u8], expect: &[u8]) -> Step {
+    Step {
+        send: send.to_vec(),
+        expect: Pattern::Contains(expect.to_vec()),
+    }
+}
+
+fn steps(steps: Vec<Step>) -> ProbeKind {
+    ProbeKind::Expect(Expect {
+        steps,
+        ..Expect::default()
+    })
+}
 
 fn kind(send: &[u8], expect: &[u8]) -> ProbeKind {
-    ProbeKind::Expect(Expect {
-        send: send.to_vec(),
-        expect: expect.to_vec(),
-    })
+    steps(vec![step(send, expect)])
 }
 
 async fn reason(server: &Server, expect: &[u8]) -> String {
@@ -153,25 +167,88 @@ async fn a_refused_connection_is_called_so() {
     assert_eq!(result.unwrap_err().to_string(), "connection refused");
 }
 
-proptest! {
-    #[test]
-    fn the_cuts_between_pieces_do_not_matter(
-        reply in prop::collection::vec(prop::sample::select(vec![b'a', b'b']), 0..40),
-        expect in prop::collection::vec(prop::sample::select(vec![b'a', b'b']), 1..6),
-        cuts in prop::collection::vec(1_usize..6, 40),
-    ) {
-        let ask = Expect { send: Vec::new(), expect: expect.clone() };
-        let mut length = 0;
-        let mut found = false;
-        for cut in cuts {
-            let searched = length;
-            length = (length + cut).min(reply.len());
-            found = ask.comes_in(&reply[..length], searched);
-            if found || length == reply.len() {
-                break;
-            }
+#[tokio::test]
+async fn steps_follow_one_another() {
+    let server = Server::new(|mut stream| async move {
+        stream.write_all(b"220-one\r\n220 two\r\n").await.unwrap();
+        while let command = read_line(&mut stream).await
+            && !command.is_empty()
+        {
+            drip(&mut stream, format!("250 {command}\r\n").as_bytes()).await;
         }
-        let anywhere = reply.windows(expect.len()).any(|window| window == expect);
-        prop_assert_eq!(found, anywhere);
-    }
+    })
+    .await;
+    let prefix = |send: &[u8], expect: &[u8]| Step {
+        send: send.to_vec(),
+        expect: Pattern::Prefix(expect.to_vec()),
+    };
+    let good_steps = || {
+        vec![
+            step(b"", b"220 "),
+            prefix(b"HELO me\r\n", b"250 HELO me\r\n"),
+            prefix(b"NOOP\r\n", b"250 NOOP\r\n"),
+        ]
+    };
+    assert_eq!(ask(server.address(), steps(good_steps())).await, good());
+    let mut bad = good_steps();
+    bad.push(prefix(b"QUIT\r\n", b"221"));
+    let text = ask(server.address(), steps(bad)).await.unwrap_err();
+    assert!(
+        text.to_string()
+            .starts_with(r#"expected a reply that begins with "221" of step 4, got "2"#),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_conversation_may_be_encrypted_from_its_start_or_later() {
+    let authority = Authority::new();
+    let server = authority
+        .good()
+        .serve(|stream| async move {
+            let (reader, mut writer) = tokio::io::split(stream);
+            let mut reader = tokio::io::BufReader::new(reader);
+            let command = read_line(&mut reader).await;
+            let reply = format!("{command} yourself\r\n");
+            let _ = writer.write_all(reply.as_bytes()).await;
+            let _ = writer.shutdown().await;
+        })
+        .await;
+    let encrypted = |encryption| {
+        ProbeKind::Expect(Expect {
+            encryption,
+            steps: vec![step(b"HELLO\r\n", b"HELLO yourself")],
+            ..Expect::default()
+        })
+    };
+    let at_once = encrypted(Encryption::AtOnce(authority.tls()));
+    assert_eq!(ask(server.address(), at_once).await, good());
+
+    let acceptor = authority.good().acceptor();
+    let server = Server::new(move |mut stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            stream.write_all(b"220 ready\r\n").await.unwrap();
+            assert!(read_line(&mut stream).await.starts_with("EHLO "));
+            stream.write_all(b"250 STARTTLS\r\n").await.unwrap();
+            assert_eq!(read_line(&mut stream).await, "STARTTLS");
+            stream.write_all(b"220 go\r\n").await.unwrap();
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            assert_eq!(read_line(&mut stream).await, "HELLO");
+            stream.write_all(b"HELLO yourself\r\n").await.unwrap();
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await;
+    let asked = encrypted(Encryption::Asked(Protocol::Smtp, authority.tls()));
+    assert_eq!(ask(server.address(), asked).await, good());
+}
+
+#[tokio::test]
+async fn no_server_that_misbehaves_is_taken_for_a_good_one() {
+    let reasons = reasons_of_misbehaviour(kind(b"HELLO\r\n", b"HELLO")).await;
+    assert!(
+        reasons["endless"].starts_with(r#"expected "HELLO" in the reply in 65536 bytes"#),
+        "{reasons:?}"
+    );
 }

@@ -38,12 +38,15 @@ impl Response {
     }
 }
 
-/// Reads status line and headers.
-pub(super) async fn head(session: &mut Session<'_>) -> Result<Response, Failure> {
+/// Reads status line and headers; `bodiless` if the request was one whose response has no body.
+pub(super) async fn head(session: &mut Session<'_>, bodiless: bool) -> Result<Response, Failure> {
     loop {
-        let response = one_head(session).await?;
+        let mut response = one_head(session).await?;
         // Informational responses precede the one that counts (RFC 9110, section 15.2).
         if !(100..200).contains(&response.status) || response.status == 101 {
+            if bodiless {
+                response.length = Length::Known(0);
+            }
             return Ok(response);
         }
     }

@@ -4,14 +4,20 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::spec::ProbeKind;
-use crate::testing::{Server, ask, ask_briefly, good, hold, refusing};
+use crate::testing::{Server, ask, ask_briefly, good, hold, reasons_of_misbehaviour, refusing};
+
+fn kind(request: Request) -> ProbeKind {
+    ProbeKind::Http(Http {
+        tls: None,
+        version: Version::Http11,
+        requests: vec![request],
+    })
+}
 
 fn get(status: &[(u16, u16)]) -> ProbeKind {
-    ProbeKind::Http(Http {
-        path: "/alive?deep=1".to_owned(),
-        host: None,
+    kind(Request {
         status: status.to_vec(),
-        tls: None,
+        ..Request::get("/alive?deep=1")
     })
 }
 
@@ -94,11 +100,9 @@ async fn the_request_names_host_path_and_program_and_asks_to_close() {
     assert!(request.contains("connection: close\r\n"), "{request}");
     assert!(request.contains("user-agent: caribe-probe/"), "{request}");
 
-    let named = ProbeKind::Http(Http {
-        path: "/".to_owned(),
+    let named = kind(Request {
         host: Some("www.example.org".to_owned()),
-        status: vec![(200, 200)],
-        tls: None,
+        ..Request::get("/")
     });
     assert_eq!(ask(server.address(), named).await, good());
     let request = requests.recv().await.unwrap().to_lowercase();
@@ -248,4 +252,164 @@ async fn a_refused_connection_is_called_so() {
     let socket = refusing("::1");
     let result = ask(socket.local_addr().unwrap(), ok()).await;
     assert_eq!(result.unwrap_err().to_string(), "connection refused");
+}
+
+#[tokio::test]
+async fn a_request_says_what_it_was_told_to_say() {
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let server = Server::new(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            let head = read_request(&mut stream).await;
+            let mut body = [0; 5];
+            stream.read_exact(&mut body).await.unwrap();
+            sender.send((head, body)).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        }
+    })
+    .await;
+    let request = Request {
+        method: "POST".to_owned(),
+        headers: vec![
+            ("user-agent".to_owned(), "somebody".to_owned()),
+            ("X-Probe".to_owned(), "1".to_owned()),
+        ],
+        body: b"hello".to_vec(),
+        ..Request::get("/form")
+    };
+    let old = ProbeKind::Http(Http {
+        tls: None,
+        version: Version::Http10,
+        requests: vec![request],
+    });
+    assert_eq!(ask(server.address(), old).await, good());
+    let (head, body) = requests.recv().await.unwrap();
+    assert!(head.starts_with("POST /form HTTP/1.0\r\n"), "{head}");
+    assert!(
+        head.contains("user-agent: somebody\r\nX-Probe: 1\r\n"),
+        "{head}"
+    );
+    assert!(!head.contains("caribe-probe"), "{head}");
+    assert!(head.contains("Content-Length: 5\r\n"), "{head}");
+    assert_eq!(&body, b"hello");
+}
+
+#[tokio::test]
+async fn a_body_is_judged_by_all_that_was_asked() {
+    let regex = |source| Regex::new(source).unwrap();
+    let sha = digest(&SHA256, b"all is well");
+    let sha: [u8; 32] = sha.as_ref().try_into().unwrap();
+    let table = [
+        (Content::Contains(b"is well".to_vec()), None),
+        (
+            Content::Contains(b"is ill".to_vec()),
+            Some(r#"expected "is ill" in the body, got "all is well""#),
+        ),
+        (Content::Lacks(b"is ill".to_vec()), None),
+        (
+            Content::Lacks(b"well".to_vec()),
+            Some(r#"expected a body without "well", got "all is well""#),
+        ),
+        (Content::Matches(regex("^all .* well$")), None),
+        (
+            Content::Matches(regex("ill$")),
+            Some(r#"expected a match of /ill$/ in the body, got "all is well""#),
+        ),
+        (Content::Differs(regex("error|ill$")), None),
+        (
+            Content::Differs(regex("w.ll")),
+            Some(r#"expected a body without a match of /w.ll/, got "all is well""#),
+        ),
+        (Content::Digest(sha), None),
+    ];
+    let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nall \r\n7\r\nis well\r\n0\r\n\r\n";
+    let counted = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nall is well and more";
+    let open = "HTTP/1.0 200 OK\r\n\r\nall is well";
+    for response in [chunked, counted, open] {
+        let server = answering(response).await;
+        for (content, expected) in table.clone() {
+            let request = Request {
+                content: vec![Content::Lacks(b"elsewhere".to_vec()), content],
+                ..Request::get("/")
+            };
+            let result = ask(server.address(), kind(request)).await;
+            let reason = result.err().map(|failure| failure.to_string());
+            assert_eq!(reason.as_deref(), expected, "{response}");
+        }
+    }
+    let server = answering("HTTP/1.1 200 OK\r\n\r\nall is ill").await;
+    let request = Request {
+        content: vec![Content::Digest(sha)],
+        ..Request::get("/")
+    };
+    let text = ask(server.address(), kind(request)).await.unwrap_err();
+    assert!(
+        text.to_string().starts_with("expected a body with digest "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn several_requests_must_all_be_answered_well() {
+    let server = Server::new(|mut stream| async move {
+        let request = read_request(&mut stream).await;
+        let status = if request.starts_with("GET /good") {
+            "200 OK"
+        } else {
+            "500 No"
+        };
+        let response = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(response.as_bytes()).await.unwrap();
+    })
+    .await;
+    let both = |paths: [&str; 2]| {
+        ProbeKind::Http(Http {
+            tls: None,
+            version: Version::Http11,
+            requests: paths.map(Request::get).to_vec(),
+        })
+    };
+    assert_eq!(
+        ask(server.address(), both(["/good", "/good2"])).await,
+        good()
+    );
+    let text = ask(server.address(), both(["/good", "/bad"]))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        text.to_string(),
+        r#"expected status 200-299 of "/bad", got 500 No"#
+    );
+}
+
+#[tokio::test]
+async fn the_response_to_head_has_no_body_whatever_it_says() {
+    let server = Server::new(|mut stream| async move {
+        read_request(&mut stream).await;
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n";
+        stream.write_all(response).await.unwrap();
+        hold(stream).await;
+    })
+    .await;
+    let head = Request {
+        method: "HEAD".to_owned(),
+        ..Request::get("/")
+    };
+    assert_eq!(ask(server.address(), kind(head)).await, good());
+}
+
+#[tokio::test]
+async fn informational_responses_are_passed_over() {
+    let server =
+        answering("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").await;
+    assert_eq!(ask(server.address(), ok()).await, good());
+}
+
+#[tokio::test]
+async fn no_server_that_misbehaves_is_taken_for_a_good_one() {
+    let reasons = reasons_of_misbehaviour(ok()).await;
+    assert_eq!(
+        reasons["endless"],
+        "expected an HTTP response, got whatever it takes"
+    );
 }

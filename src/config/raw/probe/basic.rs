@@ -1,6 +1,8 @@
-//! Probes that connect, and that send and expect.
+//! Probes that have few keys.
 
-use probes::kinds::expect::Expect;
+use probes::kinds::agent::Agent;
+use probes::kinds::constant::Constant;
+use probes::kinds::icmp::Icmp;
 use probes::kinds::tcp::Tcp;
 use probes::kinds::udp::{Reply, Udp};
 use probes::spec::ProbeKind;
@@ -14,21 +16,33 @@ pub(super) fn tcp(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
     given.value().map(|()| ProbeKind::Tcp(Tcp))
 }
 
-pub(super) fn send_expect(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
-    let send = table.text(&s::SEND, faults).or(String::new());
-    let expect = table.text(&s::EXPECT, faults).or(String::new());
-    Some(ProbeKind::Expect(Expect {
-        send: send?.into_bytes(),
-        expect: expect?.into_bytes(),
-    }))
+pub(super) fn icmp(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
+    let given = table.only_true(&s::ICMP, faults);
+    given.value().map(|()| ProbeKind::Icmp(Icmp))
+}
+
+pub(super) fn on(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
+    let given = table.only_true(&s::ON, faults);
+    given.value().map(|()| ProbeKind::Constant(Constant::On))
+}
+
+pub(super) fn off(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
+    let given = table.only_true(&s::OFF, faults);
+    given.value().map(|()| ProbeKind::Constant(Constant::Off))
+}
+
+pub(super) fn agent(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
+    let given = table.only_true(&s::AGENT, faults);
+    let send = table.bytes(&s::SEND, faults).or(Vec::new())?;
+    given.value().map(|()| ProbeKind::Agent(Agent { send }))
 }
 
 pub(super) fn udp(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
-    let send = table.text(&s::UDP, faults);
-    let expect = table.text(&s::EXPECT, faults);
+    let send = table.bytes(&s::UDP, faults);
+    let expect = table.bytes(&s::EXPECT, faults);
     let reply = table.bool(&s::REPLY, faults);
     let expect = match (reply.or(true)?, expect.given()) {
-        (true, _) => Reply::With(expect.or(String::new())?.into_bytes()),
+        (true, _) => Reply::With(expect.or(Vec::new())?),
         (false, None) => Reply::None,
         (false, Some(expect)) => {
             let fault = Fault::new(&expect.span, "`expect` has no meaning with `reply = false`");
@@ -40,7 +54,7 @@ pub(super) fn udp(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
         }
     };
     Some(ProbeKind::Udp(Udp {
-        send: send.value()?.clone().into_bytes(),
+        send: send.value()?.clone(),
         expect,
     }))
 }

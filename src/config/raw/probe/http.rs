@@ -1,65 +1,167 @@
 //! Probes by HTTP.
 
 use probes::Tls;
-use probes::kinds::http::Http;
+use probes::kinds::http::{Content, Http, Request, Version};
 use probes::spec::ProbeKind;
 
-use super::tls;
+use super::{talk, tls};
 use crate::config::diagnostic::{Fault, Faults};
-use crate::config::raw::reader::Table;
+use crate::config::raw::reader::{At, Field, Table};
 use crate::config::raw::status;
 use crate::config::raw::text::quote;
 use crate::config::schema::{Key, probe as s};
 
 pub(super) fn http(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
-    request(table, &s::HTTP, None, faults)
+    kind(table, &s::HTTP, None, faults)
 }
 
 pub(super) fn https(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
     let tls = tls::tls(table, faults).or(Tls::default());
-    let kind = request(table, &s::HTTPS, tls.clone(), faults);
+    let kind = kind(table, &s::HTTPS, tls.clone(), faults);
     tls.and(kind)
 }
 
-fn request(
-    table: &Table<'_>,
-    key: &Key,
-    tls: Option<Tls>,
-    faults: &mut Faults,
-) -> Option<ProbeKind> {
-    let path = table.text(key, faults);
-    let host = table.text(&s::HOST, faults);
-    let otherwise = status::range(s::STATUS.default_text()).map(|range| vec![range]);
-    let status = table.statuses(&s::STATUS, faults).optional();
-    let path = path.given()?;
-    // A request line ends at a space or a line's end (RFC 9112, section 3).
-    let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
-    if !path.value.starts_with('/') || !plain(&path.value) {
-        faults.add(
-            Fault::new(
-                &path.span,
-                format!("{} cannot be asked for", quote(&path.value)),
-            )
-            .label("expected a path that begins with `/`, other characters written as %20"),
-        );
-        return None;
-    }
-    if let Some(host) = host.given()
-        && (host.value.is_empty() || !plain(&host.value))
-    {
-        faults.add(
-            Fault::new(
-                &host.span,
-                format!("{} is no host name", quote(&host.value)),
-            )
-            .label("expected the name that the site is asked by"),
-        );
-        return None;
+fn kind(table: &Table<'_>, path: &Key, tls: Option<Tls>, faults: &mut Faults) -> Option<ProbeKind> {
+    let version = table.word(&s::VERSION, faults, |word| match word {
+        "1.0" => Some(Version::Http10),
+        "1.1" => Some(Version::Http11),
+        _ => None,
+    });
+    let mut requests = vec![request(table, path, faults)];
+    match table.tables(&s::ALSO, faults) {
+        Field::Absent => {}
+        Field::Broken => return None,
+        Field::Given(tables) => requests.extend(tables.value.iter().map(|table| {
+            let table = table.as_ref()?;
+            request(table, &s::PATH, faults)
+        })),
     }
     Some(ProbeKind::Http(Http {
-        path: path.value.clone(),
-        host: host.optional()?,
-        status: status?.or(otherwise)?,
         tls,
+        version: version.or(Version::Http11)?,
+        requests: requests.into_iter().collect::<Option<Vec<_>>>()?,
     }))
+}
+
+fn request(table: &Table<'_>, path: &Key, faults: &mut Faults) -> Option<Request> {
+    let path = table.text_as(path, faults, read_path);
+    let method = table.text_as(&s::METHOD, faults, |text| {
+        token(&text.value)
+            .then(|| text.value.clone())
+            .ok_or_else(|| {
+                Fault::new(&text.span, format!("{} is no method", quote(&text.value)))
+                    .label("expected a word such as GET, HEAD or POST")
+            })
+    });
+    let host = table.text_as(&s::HOST, faults, read_host);
+    let headers = headers(table, faults);
+    let body = table.bytes(&s::BODY, faults);
+    let otherwise = status::range(s::STATUS.default_text()).map(|range| vec![range]);
+    let status = table.statuses(&s::STATUS, faults).optional();
+    let content = content(table, faults);
+    let body = body.or(Vec::new())?;
+    let usual = if body.is_empty() { "GET" } else { "POST" };
+    Some(Request {
+        method: method.or(usual.to_owned())?,
+        path: path.value()?.clone(),
+        host: host.optional()?,
+        headers: headers?,
+        body,
+        status: status?.or(otherwise)?,
+        content: content?,
+    })
+}
+
+/// A request line ends at a space or a line's end (RFC 9112, section 3).
+fn plain(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_graphic())
+}
+
+/// A token (RFC 9110, section 5.6.2).
+fn token(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !text.is_empty() && text.chars().all(good)
+}
+
+fn read_path(text: &At<String>) -> Result<String, Fault> {
+    if text.value.starts_with('/') && plain(&text.value) {
+        return Ok(text.value.clone());
+    }
+    Err(Fault::new(
+        &text.span,
+        format!("{} cannot be asked for", quote(&text.value)),
+    )
+    .label("expected a path that begins with `/`, other characters written as %20"))
+}
+
+fn read_host(text: &At<String>) -> Result<String, Fault> {
+    if !text.value.is_empty() && plain(&text.value) {
+        return Ok(text.value.clone());
+    }
+    Err(Fault::new(
+        &text.span,
+        format!("{} is no host name", quote(&text.value)),
+    )
+    .label("expected the name that the site is asked by"))
+}
+
+fn headers(table: &Table<'_>, faults: &mut Faults) -> Option<Vec<(String, String)>> {
+    let given = table.texts(&s::HEADERS, faults).or(Vec::new())?;
+    let read: Vec<_> = given.iter().map(|text| header(text, faults)).collect();
+    read.into_iter().collect()
+}
+
+fn header(text: &At<String>, faults: &mut Faults) -> Option<(String, String)> {
+    let fault = Fault::new(&text.span, format!("{} is no header", quote(&text.value)));
+    let good = |value: &str| value.chars().all(|c| c == '\t' || !c.is_control());
+    match text.value.split_once(':') {
+        Some((name, _)) if name.eq_ignore_ascii_case("host") => {
+            faults.add(fault.label("it has a key of its own: `host`"));
+            None
+        }
+        Some((name, _)) if name.eq_ignore_ascii_case("content-length") => {
+            faults.add(fault.label("the length is known"));
+            None
+        }
+        Some((name, value)) if token(name) && good(value) => {
+            Some((name.to_owned(), value.trim().to_owned()))
+        }
+        _ => {
+            faults.add(fault.label("expected a name, `:` and a value on one line"));
+            None
+        }
+    }
+}
+
+fn content(table: &Table<'_>, faults: &mut Faults) -> Option<Vec<Content>> {
+    let contains = table.bytes(&s::CONTAINS, faults);
+    let contains_not = table.bytes(&s::CONTAINS_NOT, faults);
+    let regex = table.text_as(&s::REGEX, faults, talk::regex);
+    let regex_not = table.text_as(&s::REGEX_NOT, faults, talk::regex);
+    let digest = table.text_as(&s::DIGEST, faults, read_digest);
+    let wanted = [
+        contains.optional()?.map(Content::Contains),
+        contains_not.optional()?.map(Content::Lacks),
+        regex.optional()?.map(Content::Matches),
+        regex_not.optional()?.map(Content::Differs),
+        digest.optional()?.map(Content::Digest),
+    ];
+    Some(wanted.into_iter().flatten().collect())
+}
+
+fn read_digest(text: &At<String>) -> Result<[u8; 32], Fault> {
+    let digits = text.value.as_bytes();
+    let mut digest = [0; 32];
+    if digits.len() == 2 * digest.len() && digits.iter().all(u8::is_ascii_hexdigit) {
+        for (byte, pair) in digest.iter_mut().zip(digits.chunks(2)) {
+            let pair = std::str::from_utf8(pair).unwrap_or_default();
+            *byte = u8::from_str_radix(pair, 16).unwrap_or_default();
+        }
+        return Ok(digest);
+    }
+    Err(Fault::new(
+        &text.span,
+        format!("{} is no SHA-256 digest", quote(&text.value)),
+    )
+    .label("expected 64 hexadecimal digits, as sha256sum prints them"))
 }

@@ -1,0 +1,168 @@
+//! HAProxy's agent-check: one line in which a server says itself what it can take.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{End, Failure, excerpt};
+use crate::kinds::Ask;
+use crate::probing::Probing;
+use crate::report::{Answer, Weight};
+
+/// Reads the line of an agent.
+///
+/// Its words, between spaces, tabs or commas: `75%` is a share of the configured weight; `drain` is a
+/// share of nothing; `up` and `ready` are good; `maint`, `down`, `failed`, `fail` and `stopped` are
+/// bad, with what follows them after a `#` as the reason; `maxconn:30` has no meaning here. What a
+/// line does not say is not remembered from the line before.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Agent {
+    /// Sent once connected; may be empty.
+    pub send: Vec<u8>,
+}
+
+const EXPECTED: &str = "an agent's line";
+
+impl Ask for Agent {
+    async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
+        let mut session = probing.connect().await?;
+        if !self.send.is_empty() {
+            session.send(&self.send).await?;
+        }
+        // An agent may end its line by closing.
+        let line = loop {
+            let end = session
+                .input()
+                .iter()
+                .position(|it| *it == b'\n' || *it == b'\r');
+            if let Some(end) = end {
+                break session.take(end);
+            }
+            match session.fill().await? {
+                None => {}
+                Some(End::Closed) if !session.input().is_empty() => {
+                    break session.take(session.input().len());
+                }
+                Some(end) => return Err(session.missing(EXPECTED, end)),
+            }
+        };
+        judge(&line)
+    }
+}
+
+fn judge(line: &[u8]) -> Result<Answer, Failure> {
+    let unknown = || Failure::Reply {
+        expected: EXPECTED.to_owned(),
+        got: excerpt(line),
+        end: End::Complete,
+    };
+    let text = std::str::from_utf8(line).map_err(|_| unknown())?;
+    let (words, reason) = match text.split_once('#') {
+        Some((words, reason)) => (words, reason.trim()),
+        None => (text, ""),
+    };
+    let mut answer = Answer::good();
+    let mut understood = false;
+    for word in words
+        .split([' ', '\t', ','])
+        .filter(|word| !word.is_empty())
+    {
+        match word.to_ascii_lowercase().as_str() {
+            "up" | "ready" => {}
+            "drain" => answer.weight = Some(Weight::Percent(0)),
+            "maint" => return Err(told("maintenance", reason)),
+            "down" | "failed" | "fail" | "stopped" => return Err(told(word, reason)),
+            word if word.starts_with("maxconn:") => {}
+            word => {
+                let share = word
+                    .strip_suffix('%')
+                    .and_then(|number| number.parse().ok());
+                let share = share.filter(|share| *share <= 256 * 100);
+                let share = share.ok_or_else(unknown)?;
+                // A drain is not undone by a share beside it.
+                answer.weight = answer.weight.or(Some(Weight::Percent(share)));
+            }
+        }
+        understood = true;
+    }
+    if understood {
+        Ok(answer)
+    } else {
+        Err(unknown())
+    }
+}
+
+fn told(state: &str, reason: &str) -> Failure {
+    Failure::Told(match reason {
+        "" => format!("its agent says: {state}"),
+        reason => format!("its agent says: {state}: {}", excerpt(reason.as_bytes())),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::ProbeKind;
+    use crate::testing::{Server, ask, reasons_of_misbehaviour, say};
+
+    #[test]
+    fn every_word_of_an_agent_is_understood() {
+        let percent = |share| Ok(Some(Weight::Percent(share)));
+        let table = [
+            ("up", Ok(None)),
+            ("ready", Ok(None)),
+            ("UP", Ok(None)),
+            ("75%", percent(75)),
+            ("up 75%", percent(75)),
+            ("75%,up\tready", percent(75)),
+            ("0%", percent(0)),
+            ("drain", percent(0)),
+            ("drain 75%", percent(0)),
+            ("up maxconn:30", Ok(None)),
+            ("maint", Err("its agent says: maintenance")),
+            ("down", Err("its agent says: down")),
+            (
+                "down#disk full",
+                Err(r#"its agent says: down: "disk full""#),
+            ),
+            (
+                "stopped # tonight",
+                Err(r#"its agent says: stopped: "tonight""#),
+            ),
+            ("up #all well", Ok(None)),
+            ("", Err("expected an agent's line, got nothing")),
+            ("75", Err(r#"expected an agent's line, got "75""#)),
+            ("-5%", Err(r#"expected an agent's line, got "-5%""#)),
+            (
+                "99999999999%",
+                Err(r#"expected an agent's line, got "99999999999%""#),
+            ),
+            ("#only", Err(r##"expected an agent's line, got "#only""##)),
+            (
+                "sideways",
+                Err(r#"expected an agent's line, got "sideways""#),
+            ),
+        ];
+        for (line, expected) in table {
+            let judged = judge(line.as_bytes()).map(|answer| answer.weight);
+            let judged = judged.map_err(|failure| failure.to_string());
+            assert_eq!(judged, expected.map_err(str::to_owned), "{line}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_ends_with_its_end_or_the_connection() {
+        for line in [&b"50%\n"[..], b"50%\r\nrest", b"50%"] {
+            let server = Server::new(move |stream| say(stream, line)).await;
+            let answer = ask(server.address(), ProbeKind::Agent(Agent::default())).await;
+            assert_eq!(answer.unwrap().weight, Some(Weight::Percent(50)));
+        }
+    }
+
+    #[tokio::test]
+    async fn no_agent_is_no_good_agent() {
+        let reasons = reasons_of_misbehaviour(ProbeKind::Agent(Agent::default())).await;
+        assert_eq!(
+            reasons["silent"],
+            "expected an agent's line, got nothing and timed out after 1s"
+        );
+    }
+}
