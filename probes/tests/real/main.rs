@@ -13,12 +13,15 @@
 
 mod certificate;
 mod ldap;
+mod lines;
 mod mysql;
+mod names;
 mod pgsql;
 mod process;
 mod radius;
 mod redis;
 mod sip;
+mod web;
 
 use std::net::SocketAddr;
 use std::time::Duration;

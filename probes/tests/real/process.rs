@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitOptions, geteuid, getpid, kill_process_group, set_child_subreaper, waitpgid,
@@ -104,6 +105,29 @@ impl Place {
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
+    }
+
+    /// Starts a server that says nothing, and waits until it takes connections.
+    pub(crate) fn start_listening(self, command: &mut Command) -> Process {
+        let log = self.path("output");
+        let output = fs::File::create(&log).unwrap();
+        command.stdout(output.try_clone().unwrap()).stderr(output);
+        set_child_subreaper(Some(getpid())).unwrap();
+        let child = command.process_group(0).spawn().unwrap();
+        let mut process = Process {
+            group: Some(Pid::from_child(&child)),
+            child,
+            address: self.address,
+            _folder: self.folder,
+        };
+        while TcpStream::connect(process.address).is_err() {
+            if process.child.try_wait().unwrap().is_some() {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                panic!("{command:?} has ended:\n{said}");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        process
     }
 
     /// Starts a server, and waits until it writes on its output that it is ready, in these words.

@@ -84,6 +84,31 @@ const NEEDS: &[Need] = &[
         why: "checks the manual pages",
     },
     Need {
+        package: "unbound",
+        proof: "/usr/sbin/unbound",
+        why: "probed by tests",
+    },
+    Need {
+        package: "dovecot-imapd",
+        proof: "/usr/lib/dovecot/imap",
+        why: "probed by tests",
+    },
+    Need {
+        package: "dovecot-pop3d",
+        proof: "/usr/lib/dovecot/pop3",
+        why: "probed by tests",
+    },
+    Need {
+        package: "exim4-daemon-light",
+        proof: "/usr/sbin/exim4",
+        why: "probed by tests",
+    },
+    Need {
+        package: "vsftpd",
+        proof: "/usr/sbin/vsftpd",
+        why: "probed by tests",
+    },
+    Need {
         package: "mariadb-server",
         proof: "/usr/sbin/mariadbd",
         why: "probed by tests",
@@ -133,6 +158,9 @@ if command -v systemctl > /dev/null; then
         case $package in
             nginx-light) systemctl --quiet disable nginx ;;
             mariadb-server) systemctl --quiet disable mariadb ;;
+            dovecot-imapd | dovecot-pop3d) systemctl --quiet disable dovecot ;;
+            exim4-daemon-light) systemctl --quiet disable exim4 ;;
+            unbound | vsftpd) systemctl --quiet disable $package ;;
             keepalived | ipvsadm | postgresql | redis-server | slapd | freeradius | kamailio)
                 systemctl --quiet disable $package ;;
         esac
