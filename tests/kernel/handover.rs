@@ -19,7 +19,7 @@ const ECHO: u16 = 7;
 const HANDED_ON: &str = "\n[ipvs.sync]\ninterface = \"eth2\"\n\n[ipvs.sysctl]\nsloppy_tcp = 1\n";
 
 /// A farm whose directors find the server of every connection.
-fn farm(lab: &Lab, mode: Mode, family: Family, settings: &Settings) -> Farm {
+pub(crate) fn farm(lab: &Lab, mode: Mode, family: Family, settings: &Settings) -> Farm {
     let farm = Farm::with(lab, mode, family, settings);
     let plain = lab::farm::config(mode, family, settings);
     let text = plain.replace("scheduler = \"rr\"", "scheduler = \"mh\"") + HANDED_ON;

@@ -10,6 +10,8 @@ use lab::{Director, Family, Farm, Lab, Mode, director, kernel_test, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::handover;
+
 const SOON: Duration = Duration::from_secs(20);
 
 /// Older than any request that may be under way.
@@ -332,7 +334,8 @@ kernel_test! {
     }
 
     fn an_upgrade_of_one_at_a_time_breaks_no_request(lab) {
-        let (mut farm, load) = pair_on_two_paths(lab, Settings::default());
+        let settings = Settings { second_path: true, ..Settings::default() };
+        let (mut farm, load) = started(handover::farm(lab, Mode::Direct, Family::V4, &settings));
         let from = Instant::now();
         // The standby first.
         farm.ha2.stop();
