@@ -551,8 +551,9 @@ impl Group {
         (came, went)
     }
 
-    /// We are active and stay so: makes our claim newer than every other. Tells whether there were
-    /// rivals that hear us and that we have just been found to outrank.
+    /// We are active and stay so: makes our claim newer than every other. Tells whether neighbours
+    /// may believe in another owner: there were rivals that hear us and that we have just been
+    /// found to outrank, or a newer claim of somebody who has left before we heard of it.
     pub(super) fn prevail(&mut self, peers: &[View<'_>], rules: Rules) -> bool {
         let mut beaten = false;
         let mut undecided = false;
@@ -560,10 +561,11 @@ impl Group {
             beaten |= peer.hears_us && self.beaten.insert(peer.name.to_owned());
             undecided |= !peer.hears_us;
         }
-        if beaten || (self.role == Role::Active && self.seen > self.epoch && !undecided) {
+        let outbid = self.role == Role::Active && self.seen > self.epoch && !undecided;
+        if beaten || outbid {
             self.outbid(rules);
         }
-        beaten
+        beaten || outbid
     }
 
     /// Starts to leave: at once, or once whom it is offered to has claimed it.
