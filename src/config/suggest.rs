@@ -27,8 +27,6 @@ pub(super) fn did_you_mean<'c>(
     nearest(word, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other
-/// (optimal string alignment).
 /// "a", "a or b", "a, b or c".
 pub(super) fn either(words: &[String]) -> String {
     match words.split_last() {
@@ -37,6 +35,8 @@ pub(super) fn either(words: &[String]) -> String {
     }
 }
 
+/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other
+/// (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();

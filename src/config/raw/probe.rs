@@ -370,8 +370,11 @@ fn no_way(table: &Table<'_>, meant: &[&(&Way, Vec<(&'static Key, Span)>)], fault
         faults.add(Fault::new(other, text).also(place, "the first way"));
         return;
     }
-    // A kind of a later version has been reported as such, and lost text may hold one.
-    let named = s::PROBE.later.iter().any(|name| table.has(name));
+    // A kind that is misspelt, or of a later version, has been reported as such, and lost text may
+    // hold one.
+    let later = s::PROBE.later.iter().any(|name| table.has(name));
+    let mut kinds = WAYS.iter().flat_map(|way| way.by);
+    let named = later || kinds.any(|key| table.has_instead(key));
     if !named && !faults.text_is_lost() {
         let names: Vec<_> = WAYS.iter().map(|way| format!("`{}`", way.name())).collect();
         faults.add(

@@ -550,7 +550,7 @@ impl<'t> Table<'t> {
 
     /// Whether a key that has been reported stands in the place of this one: misspelt, or of a
     /// later version.
-    fn has_instead(&self, key: &Key) -> bool {
+    pub(super) fn has_instead(&self, key: &Key) -> bool {
         let known = || self.section.keys.iter().map(|key| key.name);
         let required = matches!(key.otherwise, Otherwise::Required);
         self.entries.keys().map(Spanned::get_ref).any(|name| {
