@@ -133,10 +133,20 @@ impl Director {
     /// The director's role in a group, as it says itself.
     #[must_use]
     pub fn role(&self, group: &str) -> Option<String> {
+        self.of_group(group, "role")
+    }
+
+    /// The director that owns a group, as this one says, or nothing if it knows of none.
+    #[must_use]
+    pub fn owner(&self, group: &str) -> Option<String> {
+        self.of_group(group, "owner")
+    }
+
+    fn of_group(&self, group: &str, key: &str) -> Option<String> {
         let status = self.status()?;
         let groups = status.get("groups")?.as_array()?;
         let group = groups.iter().find(|g| g["name"] == group)?;
-        Some(group["role"].as_str()?.to_owned())
+        Some(group[key].as_str()?.to_owned())
     }
 
     /// Whether the director says that it is active in a group.

@@ -256,7 +256,7 @@ fn run_cargo(fixed: &[&str], more: &[String], env: &[(&str, &str)]) -> Result<()
 fn help() -> ExitCode {
     let mut text = "usage: cargo lab VERB\n\nverbs:\n".to_owned();
     for verb in VERBS {
-        text.push_str(&format!("  {:<28}{}\n", verb.usage, verb.does));
+        text.push_str(&format!("  {:<40}{}\n", verb.usage, verb.does));
     }
     // Whoever closed the pipe has read enough.
     let _ = io::stdout().write_all(text.as_bytes());
