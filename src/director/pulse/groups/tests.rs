@@ -1,0 +1,130 @@
+//! Phases of groups, moved on by what the kernel has.
+
+use std::time::Duration;
+
+use super::*;
+
+const UNTIL: Time = Duration::from_secs(10);
+const NOW: Time = Duration::from_secs(1);
+
+fn vip(last: u8) -> Vip {
+    Vip {
+        address: format!("192.0.2.{last}/24").parse().unwrap(),
+        interface: "eth0".to_owned(),
+        label: None,
+    }
+}
+
+/// `web` has two VIPs and watches a link, `mail` has one.
+fn groups() -> Groups {
+    let group = |vips: Vec<Vip>, links: &[&str]| Group {
+        vips,
+        links: links.iter().map(|&link| link.to_owned()).collect(),
+        phase: Phase::Down,
+        ready: false,
+        amiss: Vec::new(),
+    };
+    Groups {
+        groups: BTreeMap::from([
+            ("mail".to_owned(), group(vec![vip(25)], &[])),
+            ("web".to_owned(), group(vec![vip(80), vip(81)], &["eth0"])),
+        ]),
+        adopted_until: UNTIL,
+    }
+}
+
+fn advance(groups: &mut Groups, whereabouts: impl Fn(&Vip) -> Whereabouts) -> Vec<Arrived> {
+    groups.advance(whereabouts, |_| false, NOW)
+}
+
+const AWAY: Whereabouts = Whereabouts {
+    here: false,
+    present: false,
+    failed: false,
+};
+const HERE: Whereabouts = Whereabouts {
+    here: true,
+    present: true,
+    failed: false,
+};
+const FAILED: Whereabouts = Whereabouts {
+    failed: true,
+    ..AWAY
+};
+
+#[test]
+fn a_group_is_here_once_its_last_vip_is_or_cannot_be() {
+    let mut groups = groups();
+    assert_eq!(groups.raise("web"), [vip(80), vip(81)]);
+    let one = |wanted: &Vip| if *wanted == vip(80) { HERE } else { AWAY };
+    assert_eq!(advance(&mut groups, one), []);
+    let other = |wanted: &Vip| if *wanted == vip(80) { HERE } else { FAILED };
+    let here = Arrived::Here("web".to_owned());
+    assert_eq!(advance(&mut groups, other), [here]);
+    assert_eq!(advance(&mut groups, other), []);
+}
+
+#[test]
+fn a_vip_that_is_here_otherwise_than_wanted_is_neither_here_nor_gone() {
+    let otherwise = |_: &Vip| Whereabouts { here: true, ..AWAY };
+    let mut groups = groups();
+    groups.raise("mail");
+    assert_eq!(advance(&mut groups, otherwise), []);
+    groups.release("mail");
+    assert_eq!(advance(&mut groups, otherwise), []);
+    let gone = Arrived::Gone("mail".to_owned());
+    assert_eq!(advance(&mut groups, |_| AWAY), [gone]);
+}
+
+#[test]
+fn a_quiet_group_stays_as_it_is() {
+    let mut groups = groups();
+    groups.raise("web");
+    assert_eq!(groups.quiet("web").len(), 2);
+    assert_eq!(advance(&mut groups, |_| HERE), []);
+    assert_eq!(advance(&mut groups, |_| AWAY), []);
+}
+
+#[test]
+fn adopted_vips_wait_for_an_owner_but_not_for_ever() {
+    let foreign = Arrived::Foreign("mail".to_owned());
+    for (owned, now, arrived) in [
+        (false, NOW, None),
+        (true, NOW, Some(&foreign)),
+        (false, UNTIL, Some(&foreign)),
+    ] {
+        let mut groups = groups();
+        let adopted = groups.adopt(|wanted| *wanted == vip(25));
+        let mail = ("mail".to_owned(), BTreeSet::from([vip(25)]));
+        assert_eq!(adopted, BTreeMap::from([mail]));
+        assert_eq!(groups.poll_timeout(), Some(UNTIL));
+        let found = groups.advance(|_| HERE, |name| owned && name == "mail", now);
+        assert_eq!(found.first(), arrived, "owned: {owned}, at {now:?}");
+        assert_eq!(groups.is_adopting(), arrived.is_none());
+    }
+    assert_eq!(groups().poll_timeout(), None);
+}
+
+#[test]
+fn a_group_that_nobody_configured_has_nothing() {
+    let mut groups = groups();
+    assert_eq!(groups.raise("db"), []);
+    groups.set_ready("db", true);
+    assert_eq!(advance(&mut groups, |_| HERE), []);
+}
+
+#[test]
+fn what_is_amiss_is_news_once() {
+    let mut groups = groups();
+    groups.set_ready("web", true);
+    let news = |assessed: &[Assessed]| -> Vec<(String, bool, bool)> {
+        let each = |it: &Assessed| (it.group.clone(), it.ready, it.news);
+        assessed.iter().map(each).collect()
+    };
+    let mail = ("mail".to_owned(), false, false);
+    let first = groups.assess(None, |_| false);
+    assert_eq!(news(&first), [mail.clone(), ("web".to_owned(), true, true)]);
+    assert_eq!(groups.amiss()["web"], ["eth0 has no carrier"]);
+    let second = groups.assess(None, |_| false);
+    assert_eq!(news(&second), [mail, ("web".to_owned(), true, false)]);
+}

@@ -1,0 +1,279 @@
+//! What the heartbeat thread does when the machine decides, and when addresses have come or gone.
+
+use std::collections::BTreeSet;
+
+use super::Work;
+use super::groups::{Arrived, Assessed, Whereabouts};
+use super::report::VipStatuses;
+use crate::clock::{self, Time};
+use crate::cluster::{Input, Output};
+use crate::config::model::Vip;
+use crate::director::events::What;
+use crate::director::journal;
+use crate::director::snapshot::VipStatus;
+use crate::vip;
+
+impl Work {
+    /// Does what the machine asks for, and one turn of the VIPs' work: more waits until heartbeats
+    /// have been looked after again.
+    pub(super) fn carry_out(&mut self, now: Time) {
+        self.drain(now);
+        if self.vips.poll_timeout().is_some_and(|due| due <= now) {
+            self.vips.handle_timeout(now);
+        }
+        while let Some(output) = self.vips.poll_output() {
+            self.observe(output, now);
+        }
+        self.advance(now);
+        self.drain(now);
+        if self.chronicle.is_waiting() && !self.vips.is_announcing() {
+            self.note_announced();
+        }
+    }
+
+    /// Keeps VIPs that an earlier run has left until it is known whose they are; removes all others.
+    pub(super) fn adopt(&mut self, now: Time) {
+        let adopted = self.groups.adopt(|vip| self.vips.is_here(vip));
+        let mut keep = BTreeSet::new();
+        for (group, vips) in adopted {
+            tracing::info!(group, vips = vips.len(), "VIPs of an earlier run found");
+            keep.extend(vips);
+        }
+        self.vips.remove_stale(&keep, now);
+    }
+
+    /// Tells the machine how well each group can be served here.
+    pub(super) fn tell_fitness(&mut self, now: Time) {
+        let assessed = self.groups.assess(self.reach, |link| self.vips.is_up(link));
+        for Assessed {
+            group,
+            assessment,
+            ready,
+            news,
+        } in assessed
+        {
+            let fitness = assessment.fitness;
+            if news {
+                tracing::info!(
+                    group,
+                    fitness = fitness.0,
+                    amiss = assessment.amiss.join(", "),
+                    "fitness has changed"
+                );
+                let what = What::Fitness {
+                    group: group.clone(),
+                    fitness: fitness.0,
+                    amiss: assessment.amiss,
+                };
+                self.reporter.happened(what, now);
+            }
+            let local = Input::Local {
+                group,
+                fitness,
+                ready,
+            };
+            self.machine.handle(local, now);
+        }
+        self.reporter.note();
+    }
+
+    /// What the kernel has of every VIP.
+    pub(super) fn vip_statuses(&self) -> VipStatuses {
+        let status = |vip: &Vip| VipStatus {
+            address: vip.address.to_string(),
+            interface: vip.interface.clone(),
+            present: self.vips.is_here(vip),
+            problem: self.vips.problem(vip).map(ToString::to_string),
+        };
+        self.groups
+            .iter()
+            .map(|(name, group)| (name.clone(), group.vips.iter().map(status).collect()))
+            .collect()
+    }
+
+    fn drain(&mut self, now: Time) {
+        while let Some(output) = self.machine.poll_output() {
+            self.perform(output, now);
+        }
+    }
+
+    fn perform(&mut self, output: Output, now: Time) {
+        match output {
+            Output::Send(heartbeat) => {
+                let mut refused = Vec::new();
+                self.sent += self.paths.send(
+                    now,
+                    |path| self.codec.encode(path, &heartbeat),
+                    |path, peer| refused.push((path, peer.to_owned())),
+                );
+                for (path, peer) in refused {
+                    self.machine.handle(Input::Refused { path, peer }, now);
+                }
+            }
+            Output::Activate {
+                group: name,
+                epoch,
+                why,
+            } => {
+                tracing::info!(group = name, epoch, reason = %why, "active");
+                let heard = |peer: &str| self.machine.get().last_heard(peer);
+                self.chronicle
+                    .claim(&name, epoch, &why, heard, clock::now());
+                let what = What::GroupActive {
+                    group: name.clone(),
+                    epoch,
+                    reason: why.to_string(),
+                };
+                self.reporter.happened(what, now);
+                self.vips.put(self.groups.raise(&name), now);
+            }
+            Output::Quiet {
+                group: name,
+                to,
+                why,
+            } => {
+                tracing::info!(group = name, to, reason = %why, "handing over");
+                let what = What::GroupOffered {
+                    group: name.clone(),
+                    to,
+                    reason: why.to_string(),
+                };
+                self.reporter.happened(what, now);
+                self.vips.quiet(self.groups.quiet(&name), now);
+            }
+            Output::Deactivate { group: name, why } => {
+                tracing::info!(group = name, reason = %why, "standby");
+                let what = What::GroupStandby {
+                    group: name.clone(),
+                    reason: why.to_string(),
+                };
+                self.reporter.happened(what, now);
+                self.vips.take(self.groups.release(&name), now);
+            }
+            Output::Announce { group: name } => {
+                tracing::info!(group = name, "announcing again");
+                self.vips.announce(self.groups.vips(&name), now);
+            }
+            Output::Event(event) => {
+                journal::event(&event);
+                self.reporter.happened(journal::what(&event), now);
+                let heard = |peer: &str| self.machine.get().last_heard(peer);
+                self.chronicle.note(&event, heard, now);
+            }
+            Output::Answer { id, answer } => {
+                if let Some(waiting) = self.asked.remove(&id) {
+                    // Whoever has asked may have gone.
+                    let _ = waiting.send(answer);
+                }
+            }
+            Output::Stopped => self.stopped = true,
+        }
+    }
+    fn note_announced(&mut self) {
+        let now = clock::now();
+        for takeover in self.chronicle.announced(now) {
+            tracing::info!(
+                group = takeover.group,
+                epoch = takeover.epoch,
+                heard_before_us = takeover.heard_before_us,
+                suspected_before_us = takeover.suspected_before_us,
+                addresses_after_us = takeover.addresses_after_us,
+                announced_after_us = takeover.announced_after_us,
+                "takeover complete"
+            );
+            self.reporter.happened(takeover.into(), now);
+        }
+        self.reporter.note();
+    }
+
+    fn observe(&mut self, output: vip::Output, now: Time) {
+        self.reporter.note();
+        match output {
+            vip::Output::Put { vip, found } => {
+                tracing::debug!(vip = %vip.address, interface = vip.interface, found, "VIP put");
+            }
+            vip::Output::Taken(place) => {
+                let vip::Place { interface, address } = place;
+                tracing::debug!(vip = %address, interface, "VIP removed");
+            }
+            vip::Output::Quieted(vip) => {
+                tracing::debug!(vip = %vip.address, interface = vip.interface, "VIP quiet");
+            }
+            // Told by the VIPs themselves.
+            vip::Output::Lost(vip) => {
+                let what = What::VipLost {
+                    address: vip.address.to_string(),
+                    interface: vip.interface,
+                };
+                self.reporter.happened(what, now);
+            }
+            vip::Output::Failed(problem) => {
+                let problem = problem.to_string();
+                self.reporter.happened(What::VipFailed { problem }, now);
+            }
+            vip::Output::Link { interface, up } => {
+                if up {
+                    tracing::info!(interface, "link up");
+                } else {
+                    tracing::warn!(interface, "link down");
+                }
+                self.reporter.happened(What::Link { interface, up }, now);
+                self.tell_fitness(now);
+            }
+        }
+    }
+    /// Moves groups on whose VIPs have arrived.
+    fn advance(&mut self, now: Time) {
+        let owned: BTreeSet<String> = if self.groups.is_adopting() {
+            let groups = self.machine.get().status(now).groups.into_iter();
+            groups
+                .filter(|group| group.owner.is_some())
+                .map(|group| group.name)
+                .collect()
+        } else {
+            BTreeSet::new()
+        };
+        let whereabouts = |vip: &Vip| Whereabouts {
+            here: self.vips.is_here(vip),
+            present: self.vips.is_present(vip),
+            failed: self.vips.problem(vip).is_some(),
+        };
+        let arrived = self
+            .groups
+            .advance(whereabouts, |name| owned.contains(name), now);
+        for arrived in arrived {
+            self.settle(arrived, now);
+        }
+    }
+
+    fn settle(&mut self, arrived: Arrived, now: Time) {
+        match arrived {
+            Arrived::Here(group) => {
+                let vips = self.groups.vips(&group).len();
+                tracing::info!(group, vips, "VIPs are here");
+                let here = clock::now();
+                self.chronicle.raised(&group, here);
+                let what = What::VipsHere {
+                    group: group.clone(),
+                    vips,
+                };
+                self.reporter.happened(what, here);
+                self.machine.handle(Input::Raised { group }, now);
+            }
+            Arrived::Gone(group) => {
+                let vips = self.groups.vips(&group).len();
+                tracing::info!(group, vips, "VIPs are gone");
+                let what = What::VipsGone {
+                    group: group.clone(),
+                    vips,
+                };
+                self.reporter.happened(what, now);
+                self.machine.handle(Input::Released { group }, now);
+            }
+            Arrived::Foreign(group) => {
+                tracing::info!(group, "the VIPs that were found belong elsewhere");
+                self.vips.take(self.groups.vips(&group), now);
+            }
+        }
+    }
+}
