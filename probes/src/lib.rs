@@ -33,26 +33,19 @@
 //!    [`Secret`](spec::Secret), TLS is a [`Tls`].
 //! 2. Its `Ask`: one async function that asks the target once.
 //!
+//! This is all of one, `kinds/finger.rs`, which is a kind wherever the crate's tests are compiled.
+//! Its line in the table is `Finger(finger::Finger) = "finger": "Somebody is asked for.",`.
+//!
 //! ```ignore
-//! impl Ask for Finger {
-//!     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
-//!         let mut session = probing.connect().await?;
-//!         session.send(format!("{}\r\n", self.user).as_bytes()).await?;
-//!         let line = session.line("a login").await?;
-//!         if !line.starts_with(b"Login") {
-//!             return Err(session.unexpected("a login", &line));
-//!         }
-//!         Ok(Answer::good())
-//!     }
-//! }
+#![doc = include_str!("kinds/finger.rs")]
 //! ```
 //!
 //! `probing` has what kinds need, bounded by the probe's timeout and coming from the address,
 //! interface and mark that the specification names: `connect` and `connect_tls` give a `Session`
 //! (`send`, `line`, `exactly`, `rest`, `fill` with `input` and `take`, `start_tls`; at most 64 KiB
-//! come in unless `set_limit` says otherwise), `datagrams` gives UDP, and `during` puts the limit
-//! around anything else that waits. Nothing may outlive the future: dropping it is how a probe is
-//! cancelled.
+//! come in unless `set_limit` says otherwise), `datagrams` gives UDP (whose `request` is sent again
+//! while nothing comes), and `during` puts the limit around anything else that waits. Nothing may
+//! outlive the future: dropping it is how a probe is cancelled.
 //!
 //! A failure says what was expected and what came: `session.unexpected("220", &line)` reads
 //! "expected 220, got 421 closing", and `session.missing("220", end)` is for what did not come. What
@@ -60,9 +53,9 @@
 //!
 //! Timeouts, times of phases, counting, sharing and scheduling come by themselves.
 //!
-//! `testing` has servers that are silent, close at once, speak byte by byte, send garbage or never
-//! stop, and certificates that are wrong or expired: each kind is tested against all that apply,
-//! and in `tests/real/` against a real server.
+//! `kinds/misbehaviour.rs` tries every kind against servers that are silent, close at once, speak byte
+//! by byte, send garbage or never stop, and against certificates that are wrong or expired; it fails
+//! until a new kind is in its list too. And each is tested in `tests/real/` against a real server.
 
 mod datagrams;
 mod echoes;

@@ -91,6 +91,28 @@ pub struct Service {
     pub port: Option<u16>,
 }
 
+/// Who logs in.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Login {
+    /// The user's name. What a protocol cannot carry in it is for the caller to refuse: line ends in
+    /// protocols of lines, zero bytes in those of databases.
+    pub user: String,
+    /// Their password, within the same bounds.
+    pub password: Secret,
+}
+
+/// Who logs in to a database, and to which.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct DatabaseLogin {
+    /// The user's name, without zero bytes.
+    pub user: String,
+    /// May be empty, for a server that wants none.
+    pub password: Secret,
+    /// The database to use, without zero bytes; `None` for the server's choice: with MySQL none, with
+    /// PostgreSQL the one that is called as the user.
+    pub database: Option<String>,
+}
+
 /// A password: it is compared and serialised as any text, but never shown.
 #[derive(Clone, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Secret(pub String);

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub(crate) use self::certificates::{Authority, Identity};
@@ -174,6 +174,25 @@ pub(crate) async fn read_line<R: AsyncRead + Unpin>(stream: &mut R) -> String {
         line.push(byte);
     }
     String::from_utf8_lossy(&line).trim_end().to_owned()
+}
+
+/// A server on UDP that does not get the first request, and answers the second, which must be the
+/// same.
+pub(crate) async fn answering_the_second<F>(answer: F) -> SocketAddr
+where
+    F: Fn(&[u8]) -> Vec<u8> + Send + 'static,
+{
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut first, mut second) = ([0; 2000], [0; 2000]);
+        let (length, _) = socket.recv_from(&mut first).await.unwrap();
+        let (_, from) = socket.recv_from(&mut second).await.unwrap();
+        assert_eq!(first, second);
+        let answer = answer(&first[..length]);
+        socket.send_to(&answer, from).await.unwrap();
+    });
+    address
 }
 
 /// Keeps a connection open without a word, and without reading, until the server stops.

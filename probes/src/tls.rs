@@ -35,6 +35,38 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// Reads a file as [`ca`](Self::ca) is read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub fn check_ca(path: &str) -> Result<(), String> {
+        trust::own_roots(path).map(drop).map_err(words)
+    }
+
+    /// Reads a file as the certificate of [`identity`](Self::identity) is read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub fn check_certificate(path: &str) -> Result<(), String> {
+        trust::certificates(path).map(drop).map_err(words)
+    }
+
+    /// Reads both files of an [`identity`](Self::identity), of which the first is good.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the key, in words, or that it is not that of the certificate.
+    pub fn check_identity(certificate: &str, key: &str) -> Result<(), String> {
+        let tls = Self {
+            verify: false,
+            identity: Some((certificate.to_owned(), key.to_owned())),
+            ..Self::default()
+        };
+        Trust::default().config(&tls).map(drop).map_err(words)
+    }
+
     /// Whether a certificate could be for this name.
     #[must_use]
     pub fn is_name(name: &str) -> bool {
@@ -52,6 +84,14 @@ impl Default for Tls {
             identity: None,
             warn: Duration::from_secs(14 * 24 * 3600),
         }
+    }
+}
+
+/// A failure of this host, told without a probe.
+fn words(failure: Failure) -> String {
+    match failure {
+        Failure::NotRun(why) => why,
+        other => other.to_string(),
     }
 }
 
@@ -155,6 +195,9 @@ fn describe(error: &Error, name: &str) -> String {
         }
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
             "the server refused the handshake: no TLS parameters in common".to_owned()
+        }
+        Error::AlertReceived(AlertDescription::ProtocolVersion) => {
+            "the server refused the handshake: no TLS version in common".to_owned()
         }
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             format!("the server does not know the name {name}")

@@ -9,6 +9,7 @@ mod check;
 mod diagnostic;
 mod digest;
 mod duration;
+mod files;
 pub mod keys;
 pub mod model;
 mod raw;
@@ -149,6 +150,7 @@ pub fn parse(text: &str, filename: &str, host: &HostFacts) -> Result<Loaded, Rep
         .map(Vec::as_slice)
         .unwrap_or_default();
     let keys = if host.checks {
+        files::check(document.get_ref(), &mut faults);
         load_keys(paths, &mut faults)
     } else {
         KeyRing::default()

@@ -1,4 +1,5 @@
 mod digests;
+mod files;
 mod kinds;
 mod manual;
 mod single;

@@ -13,6 +13,9 @@ use crate::report::{Answer, Weight};
 /// share of nothing; `up` and `ready` are good; `maint`, `down`, `failed`, `fail` and `stopped` are
 /// bad, with what follows them after a `#` as the reason; `maxconn:30` has no meaning here. What a
 /// line does not say is not remembered from the line before.
+///
+/// `HAProxy` knows no `failed`, and wants a space before the `#`; a line that it does not understand
+/// leaves the server as it was, and is a failure here.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Agent {
     /// Sent once connected; may be empty.

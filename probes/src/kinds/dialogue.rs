@@ -12,7 +12,7 @@ use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
-use crate::spec::Secret;
+use crate::spec::Login;
 use crate::tls::Tls;
 
 /// A dialogue from greeting to farewell.
@@ -53,15 +53,6 @@ pub enum Begin {
     AtOnce,
     /// When the client asks for it, after the greeting.
     Asked,
-}
-
-/// Who logs in.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Login {
-    /// The user's name, without line ends.
-    pub user: String,
-    /// Without line ends.
-    pub password: Secret,
 }
 
 /// Whether and when TLS begins in a conversation of the operator's own.

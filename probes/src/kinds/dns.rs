@@ -124,7 +124,7 @@ impl Ask for Dns {
 
 async fn over_udp(probing: &mut Probing, question: &[u8], id: u16) -> Result<Vec<u8>, Failure> {
     let mut datagrams = probing.datagrams()?;
-    datagrams.send(question).await?;
+    datagrams.request(question).await?;
     loop {
         let datagram = datagrams.receive(EXPECTED).await?;
         // Another number is no answer of this server to this question, whoever sends it.

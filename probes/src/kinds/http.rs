@@ -4,6 +4,7 @@ mod message;
 
 use std::net::SocketAddr;
 
+use md5::{Digest as _, Md5};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
@@ -72,8 +73,34 @@ pub enum Content {
     Matches(Regex),
     /// It has not.
     Differs(Regex),
-    /// All of it has this SHA-256 digest. It may be 64 KiB long.
-    Digest([u8; 32]),
+    /// All of it has this digest. It may be 64 KiB long.
+    Digest(Digest),
+}
+
+/// What all of a body comes to.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub enum Digest {
+    /// By MD5 (RFC 1321), as keepalived has it. A page that is made to deceive can have any.
+    Md5([u8; 16]),
+    /// By SHA-256 (FIPS 180-4).
+    Sha256([u8; 32]),
+}
+
+impl Digest {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Md5(bytes) => bytes,
+            Self::Sha256(bytes) => bytes,
+        }
+    }
+
+    /// The same, of a body.
+    fn of(&self, body: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Md5(_) => Md5::digest(body).to_vec(),
+            Self::Sha256(_) => digest(&SHA256, body).as_ref().to_vec(),
+        }
+    }
 }
 
 impl Request {
@@ -205,13 +232,13 @@ impl Content {
                 format!("a body without a match of {regex:?}"),
             ),
             Self::Digest(expected) => {
-                let got = digest(&SHA256, body);
-                if got.as_ref() == expected {
+                let got = expected.of(body);
+                if got == expected.bytes() {
                     return Ok(());
                 }
                 return Err(Failure::Reply {
-                    expected: format!("a body with digest {}", hex(expected)),
-                    got: hex(got.as_ref()),
+                    expected: format!("a body with digest {}", hex(expected.bytes())),
+                    got: hex(&got),
                     end: End::Complete,
                 });
             }

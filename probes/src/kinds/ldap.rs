@@ -10,32 +10,24 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{End, Failure, words_of};
 use crate::frames::{self, NoFrame};
 use crate::kinds::Ask;
+use crate::kinds::dialogue::Begin;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
-use crate::spec::Secret;
+use crate::spec::Login;
 use crate::tls::Tls;
 
 /// Binds, and looks an entry up.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Ldap {
-    /// Who binds; `None` binds anonymously.
+    /// Who binds, by a distinguished name; `None` binds anonymously.
     pub login: Option<Login>,
     /// The distinguished name of an entry that must be there; empty for the server's own.
     pub search: Option<String>,
     /// Must occur in one of the entry's values.
     pub expect: Option<String>,
-    /// Whether, and how, TLS is spoken from the start: `ldaps`.
-    pub tls: Option<Tls>,
-}
-
-/// Who binds.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Login {
-    /// A distinguished name.
-    pub user: String,
-    /// Their password.
-    pub password: Secret,
+    /// Whether and when TLS begins: with the connection is `ldaps`.
+    pub encryption: Option<(Begin, Tls)>,
 }
 
 /// Operations, RFC 4511 appendix B.
@@ -48,10 +40,18 @@ const DONE: u8 = 0x65;
 const REFERENCE: u8 = 0x73;
 const EXTENDED: u8 = 0x78;
 const INTERMEDIATE: u8 = 0x79;
+const EXTENDED_REQUEST: u8 = 0x77;
 /// Tags within them.
 const SIMPLE: u8 = 0x80;
 const PRESENT: u8 = 0x87;
 const SET: u8 = 0x31;
+const REQUEST_NAME: u8 = 0x80;
+
+/// The numbers of messages need only differ (RFC 4511, section 4.1.1.1).
+const TLS_ID: u8 = 4;
+
+/// The extended operation that begins TLS (RFC 4511, section 4.14.1).
+const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
 /// What the server says in one message.
 enum Said {
@@ -61,6 +61,8 @@ enum Said {
     Done(Outcome),
     /// The values of an entry.
     Entry(Vec<Vec<u8>>),
+    /// The end of an extended operation.
+    Extended(Outcome),
     /// That it ends the conversation (RFC 4511, section 4.4.1).
     Parting(Outcome),
     /// What is of no interest here: where else to look, and what comes meanwhile.
@@ -75,10 +77,13 @@ struct Outcome {
 
 impl Ask for Ldap {
     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
-        let mut session = match &self.tls {
-            Some(tls) => probing.connect_tls(tls, None).await?,
-            None => probing.connect().await?,
+        let mut session = match &self.encryption {
+            Some((Begin::AtOnce, tls)) => probing.connect_tls(tls, None).await?,
+            Some((Begin::Asked, _)) | None => probing.connect().await?,
         };
+        if let Some((Begin::Asked, tls)) = &self.encryption {
+            start_tls(&mut session, tls).await?;
+        }
         session.send(&message(1, &self.bind())).await?;
         self.bound(&mut session).await?;
         if let Some(base) = &self.search {
@@ -111,7 +116,9 @@ impl Ldap {
             Said::Bound(outcome) if self.login.is_none() && outcome.wants_a_login() => Ok(()),
             Said::Bound(outcome) => Err(Failure::Told(format!("the bind failed: {outcome}"))),
             Said::Parting(outcome) => Err(parting(&outcome)),
-            Said::Done(_) | Said::Entry(_) | Said::Aside => Err(another(expected)),
+            Said::Done(_) | Said::Entry(_) | Said::Extended(_) | Said::Aside => {
+                Err(another(expected))
+            }
         }
     }
 
@@ -131,7 +138,7 @@ impl Ldap {
                     return Err(Failure::Told(format!("the search failed: {outcome}")));
                 }
                 Said::Parting(outcome) => return Err(parting(&outcome)),
-                Said::Bound(_) => return Err(another(expected)),
+                Said::Bound(_) | Said::Extended(_) => return Err(another(expected)),
             }
         }
         let missing = |expected: String, got: &str| Failure::Reply {
@@ -154,6 +161,21 @@ impl Ldap {
             expect.is_empty() || value.windows(expect.len()).any(|window| window == expect)
         };
         values.iter().any(holds)
+    }
+}
+
+/// RFC 4511, section 4.14.
+async fn start_tls(session: &mut Session<'_>, tls: &Tls) -> Result<(), Failure> {
+    let expected = "an answer to the request for TLS";
+    let request = ber::value(EXTENDED_REQUEST, &ber::value(REQUEST_NAME, START_TLS));
+    session.send(&message(TLS_ID, &request)).await?;
+    match next(session, TLS_ID.into(), expected).await? {
+        Said::Extended(outcome) if outcome.code == 0 => session.start_tls(tls, None).await,
+        Said::Extended(outcome) => Err(Failure::Tls(format!(
+            "the server does not begin TLS: {outcome}"
+        ))),
+        Said::Parting(outcome) => Err(parting(&outcome)),
+        Said::Bound(_) | Said::Done(_) | Said::Entry(_) | Said::Aside => Err(another(expected)),
     }
 }
 
@@ -207,6 +229,7 @@ fn read(whole: &[u8]) -> Option<(u32, Said)> {
         DONE => Said::Done(Outcome::read(fields)?),
         ENTRY => Said::Entry(values(fields)?),
         EXTENDED if id == 0 => Said::Parting(Outcome::read(fields)?),
+        EXTENDED => Said::Extended(Outcome::read(fields)?),
         REFERENCE | INTERMEDIATE => Said::Aside,
         _ => return None,
     };

@@ -6,9 +6,13 @@ pub mod dialogue;
 pub mod dns;
 pub mod exec;
 pub mod expect;
+#[cfg(test)]
+mod finger;
 pub mod http;
 pub mod icmp;
 pub mod ldap;
+#[cfg(test)]
+mod misbehaviour;
 pub mod mysql;
 #[cfg(feature = "pgsql")]
 pub mod pgsql;
@@ -58,6 +62,18 @@ macro_rules! kinds {
             $($(#[$cfg])*
             #[doc = $doc]
             $kind($settings),)+
+        }
+
+        #[cfg(test)]
+        impl ProbeKind {
+            /// Every kind's name in the table.
+            const NAMES: &[&str] = &[$($(#[$cfg])* stringify!($kind),)+];
+
+            fn name(&self) -> &'static str {
+                match self {
+                    $($(#[$cfg])* Self::$kind(_) => stringify!($kind),)+
+                }
+            }
         }
 
         impl ProbeKind {
@@ -118,6 +134,8 @@ kinds! {
     Exec(exec::Exec) = "exec": "A command is run.",
     Agent(agent::Agent) = "agent": "An agent of the server is asked.",
     Constant(constant::Constant) = "constant": "Nobody is asked.",
+    #[cfg(test)]
+    Finger(finger::Finger) = "finger": "Somebody is asked for.",
 }
 
 impl fmt::Display for ProbeKind {

@@ -24,31 +24,20 @@ use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
-use crate::spec::Secret;
+use crate::spec::{DatabaseLogin, Secret};
 use crate::tls::Tls;
 
 /// Logs in, and asks for a row.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Mysql {
     /// Who logs in; `None` if only the handshake matters.
-    pub login: Option<Login>,
+    pub login: Option<DatabaseLogin>,
     /// A statement that must give a row.
     pub query: Option<String>,
     /// Must occur in one of the row's values.
     pub expect: Option<String>,
     /// Whether, and how, TLS is asked for after the greeting.
     pub tls: Option<Tls>,
-}
-
-/// Who logs in.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Login {
-    /// The user's name, without zero bytes.
-    pub user: String,
-    /// May be empty.
-    pub password: Secret,
-    /// The database to use, without zero bytes; `None` for none.
-    pub database: Option<String>,
 }
 
 /// Who logs in when nobody is given.
@@ -101,7 +90,7 @@ impl Mysql {
             conversation.session.start_tls(tls, None).await?;
             conversation.private = true;
         }
-        let nobody = Login {
+        let nobody = DatabaseLogin {
             user: NOBODY.to_owned(),
             password: Secret(String::new()),
             database: None,
@@ -200,7 +189,11 @@ impl Conversation<'_> {
         }
     }
 
-    async fn login(&mut self, greeting: &Greeting, login: &Login) -> Result<LoginEnd, Failure> {
+    async fn login(
+        &mut self,
+        greeting: &Greeting,
+        login: &DatabaseLogin,
+    ) -> Result<LoginEnd, Failure> {
         let secret = login.password.0.as_bytes();
         let mut method = greeting.method.clone();
         let begin = password::answer(&method, secret, &greeting.nonce, self.private);

@@ -21,31 +21,20 @@ use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
-use crate::spec::Secret;
+use crate::spec::DatabaseLogin;
 use crate::tls::Tls;
 
 /// Begins a session, logs in, and asks for a row.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Pgsql {
     /// Who logs in; `None` if only the handshake matters.
-    pub login: Option<Login>,
+    pub login: Option<DatabaseLogin>,
     /// A statement that must give a row.
     pub query: Option<String>,
     /// Must occur in one of the row's values.
     pub expect: Option<String>,
     /// Whether, and how, TLS is asked for.
     pub tls: Option<Tls>,
-}
-
-/// Who logs in.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Login {
-    /// The user's name, without zero bytes.
-    pub user: String,
-    /// May be empty, for a server that wants none.
-    pub password: Secret,
-    /// The database to use, without zero bytes; `None` for the one that is called as the user.
-    pub database: Option<String>,
 }
 
 /// Who begins a session when nobody is given.
@@ -130,7 +119,7 @@ fn wants_proof(message: &Message) -> bool {
 }
 
 /// From the first message of the server until it is ready for a query.
-async fn log_in(session: &mut Session<'_>, login: &Login) -> Result<(), Failure> {
+async fn log_in(session: &mut Session<'_>, login: &DatabaseLogin) -> Result<(), Failure> {
     let expected = "the end of the login";
     let password = login.password.0.as_bytes();
     let mut scram: Option<ScramSha256> = None;

@@ -14,7 +14,7 @@ use crate::failure::{Failure, words_of};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
-use crate::spec::Secret;
+use crate::spec::{Login, Secret};
 
 /// Asks for the status, or logs somebody in.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -25,21 +25,11 @@ pub struct Radius {
     pub login: Option<Login>,
 }
 
-/// Who logs in.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Login {
-    /// The user's name, of 1 to 253 bytes.
-    pub user: String,
-    /// Their password, of 1 to 128 bytes.
-    pub password: Secret,
-}
-
-impl Login {
-    /// Whether an attribute has room for them (RFC 2865, sections 5.1 and 5.2).
-    #[must_use]
-    pub fn fits(&self) -> bool {
-        (1..=253).contains(&self.user.len()) && (1..=128).contains(&self.password.0.len())
-    }
+/// Whether attributes have room for a login (RFC 2865, sections 5.1 and 5.2): for 1 to 253 bytes of
+/// a name, and 1 to 128 of a password.
+#[must_use]
+pub fn fits(login: &Login) -> bool {
+    (1..=253).contains(&login.user.len()) && (1..=128).contains(&login.password.0.len())
 }
 
 impl Ask for Radius {
@@ -47,7 +37,7 @@ impl Ask for Radius {
         let request = Request::new(&self.secret, self.login.as_ref())
             .ok_or_else(|| Failure::NotRun("this host has no random numbers".to_owned()))?;
         let mut datagrams = probing.datagrams()?;
-        datagrams.send(request.bytes()).await?;
+        datagrams.request(request.bytes()).await?;
         // A server does not answer who has another secret, or none.
         let expected = "an answer, which a wrong secret does not get";
         let reply = datagrams.receive(expected).await?;

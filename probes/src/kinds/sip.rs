@@ -66,7 +66,7 @@ impl Sip {
         let mut datagrams = probing.datagrams()?;
         let mut request = Request::new(self, server, datagrams.local_address()?)?;
         loop {
-            datagrams.send(request.text().as_bytes()).await?;
+            datagrams.request(request.text().as_bytes()).await?;
             let response = loop {
                 let datagram = datagrams.receive(RESPONSE).await?;
                 let response = message::response(&datagram).ok_or_else(|| {

@@ -84,14 +84,19 @@ impl Made {
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         };
         let mut config = match &files.identity {
-            Some((certificate, key)) => {
+            Some((certificate, key_file)) => {
                 let chain = certificates(certificate)?;
-                let key = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| {
-                    Failure::NotRun(format!("no private key in {key}: {error}"))
+                let key = PrivateKeyDer::from_pem_slice(&read(key_file)?).map_err(|error| {
+                    Failure::NotRun(format!("no private key in {key_file}: {error}"))
                 })?;
                 builder
                     .with_client_auth_cert(chain, key)
-                    .map_err(|error| not_run(&error))?
+                    .map_err(|error| match error {
+                        Error::InconsistentKeys(_) => Failure::NotRun(format!(
+                            "the key in {key_file} is not that of the certificate in {certificate}"
+                        )),
+                        error => not_run(&error),
+                    })?
             }
             None => builder.with_no_client_auth(),
         };
@@ -119,7 +124,7 @@ impl Made {
     }
 }
 
-fn own_roots(path: &str) -> Result<RootCertStore, Failure> {
+pub(super) fn own_roots(path: &str) -> Result<RootCertStore, Failure> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots
@@ -129,7 +134,7 @@ fn own_roots(path: &str) -> Result<RootCertStore, Failure> {
     Ok(roots)
 }
 
-fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
+pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {

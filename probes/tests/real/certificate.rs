@@ -1,7 +1,7 @@
-//! An authority, and a certificate of it for a test's server.
+//! An authority, and certificates of it for a test's server.
 
 use probes::Tls;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
 use crate::process::Place;
 
@@ -9,11 +9,15 @@ use crate::process::Place;
 pub(crate) struct Certificate {
     pub(crate) ca: String,
     pub(crate) certificate: String,
+    /// Another that the same key has, and that is too old.
+    pub(crate) expired: String,
+    /// Another that the same key has, for somebody else.
+    pub(crate) strangers: String,
     pub(crate) key: String,
 }
 
 impl Certificate {
-    /// A certificate for the address of `place`.
+    /// Certificates for the address of `place`.
     pub(crate) fn new(place: &Place) -> Self {
         let mut parameters = CertificateParams::default();
         let name = &mut parameters.distinguished_name;
@@ -24,12 +28,18 @@ impl Certificate {
         let issuer = Issuer::new(parameters, key);
 
         let address = place.address.ip().to_string();
-        let parameters = CertificateParams::new([address]).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = parameters.signed_by(&key, &issuer).unwrap();
+        let issue = |name: &str, until: i32| {
+            let mut parameters = CertificateParams::new([name.to_owned()]).unwrap();
+            parameters.not_before = date_time_ymd(2001, 1, 1);
+            parameters.not_after = date_time_ymd(until, 1, 1);
+            parameters.signed_by(&key, &issuer).unwrap().pem()
+        };
         Self {
             ca: place.write("ca.pem", &authority.pem()),
-            certificate: place.write("certificate.pem", &certificate.pem()),
+            certificate: place.write("certificate.pem", &issue(&address, 2099)),
+            expired: place.write("expired.pem", &issue(&address, 2002)),
+            strangers: place.write("strangers.pem", &issue("stranger.example", 2099)),
             key: place.write_privately("key.pem", &key.serialize_pem()),
         }
     }
@@ -46,3 +56,7 @@ impl Certificate {
 /// What a probe says of a server whose authority it does not know.
 pub(crate) const NOT_TRUSTED: &str =
     "the certificate is from an authority that is not trusted here";
+/// Of one whose certificate is too old.
+pub(crate) const EXPIRED: &str = "the certificate has expired";
+/// Of one whose certificate is for somebody else.
+pub(crate) const STRANGER: &str = "the certificate is not for 127.";

@@ -1,11 +1,12 @@
 //! Protocols that speak in lines.
 
 use probes::Tls;
-use probes::kinds::dialogue::{Begin, Dialogue, Login, Protocol};
-use probes::spec::{ProbeKind, Secret};
+use probes::kinds::dialogue::{Begin, Dialogue, Protocol};
+use probes::spec::{Login, ProbeKind, Secret};
 
-use crate::certificate::{Certificate, NOT_TRUSTED};
+use crate::certificate::{Certificate, EXPIRED, NOT_TRUSTED, STRANGER};
 use crate::process::Place;
+use crate::trouble::is_told_right_in_trouble;
 use crate::{is_down, is_up};
 
 fn dialogue(protocol: Protocol, encryption: Option<(Begin, Tls)>) -> Dialogue {
@@ -43,6 +44,12 @@ async fn dovecot_speaks_imap_and_pop3() {
              ssl = yes
              ssl_cert = <{certificate}
              ssl_key = <{key}
+             local_name expired.test {{
+               ssl_cert = <{expired}
+             }}
+             local_name stranger.test {{
+               ssl_cert = <{strangers}
+             }}
              disable_plaintext_auth = no
              passdb {{
                driver = static
@@ -77,6 +84,8 @@ async fn dovecot_speaks_imap_and_pop3() {
             ",
             ip = place.address.ip(),
             certificate = files.certificate,
+            expired = files.expired,
+            strangers = files.strangers,
             key = files.key,
             pid = std::process::id(),
         ),
@@ -106,6 +115,21 @@ async fn dovecot_speaks_imap_and_pop3() {
         let stranger = Some((Begin::Asked, Tls::default()));
         let stranger = ProbeKind::Dialogue(dialogue(protocol, stranger));
         is_down(plain, stranger, NOT_TRUSTED).await;
+        for (name, reason) in [
+            ("expired.test", EXPIRED),
+            ("stranger.test", "the certificate is not for stranger.test"),
+        ] {
+            let named = Tls {
+                name: Some(name.to_owned()),
+                ..files.tls()
+            };
+            let named = dialogue(protocol, Some((Begin::AtOnce, named)));
+            is_down(tls, ProbeKind::Dialogue(named), reason).await;
+        }
+        for (address, encryption) in [(plain, asked()), (tls, at_once())] {
+            let kind = login(dialogue(protocol, encryption), "me", "right");
+            is_told_right_in_trouble(&server, address, kind).await;
+        }
         let wrong_port = ProbeKind::Dialogue(dialogue(protocol, at_once()));
         is_down(plain, wrong_port, "expected TLS").await;
     }
@@ -130,10 +154,11 @@ primary_hostname = mail.example.test
 spool_directory = {folder}/spool
 log_file_path = {folder}/%slog
 local_interfaces = {ip}
-daemon_smtp_ports = 2525
+daemon_smtp_ports = 2525 : 2526 : 2527
 pid_file_path = {folder}/exim.pid
 tls_advertise_hosts = *
-tls_certificate = {certificate}
+tls_certificate = ${{if ={{$received_port}}{{2526}}{{{expired}}}{{\
+    ${{if ={{$received_port}}{{2527}}{{{strangers}}}{{{certificate}}}}}}}}}
 tls_privatekey = {key}
 acl_smtp_rcpt = acl_deny
 host_lookup =
@@ -150,6 +175,8 @@ plain:
 ",
             ip = place.address.ip(),
             certificate = files.certificate,
+            expired = files.expired,
+            strangers = files.strangers,
             key = files.key,
         ),
     );
@@ -168,6 +195,14 @@ plain:
     let stranger = Some((Begin::Asked, Tls::default()));
     let stranger = ProbeKind::Dialogue(dialogue(Protocol::Smtp, stranger));
     is_down(address, stranger, NOT_TRUSTED).await;
+    for (port, reason) in [(2526, EXPIRED), (2527, STRANGER)] {
+        let mut address = address;
+        address.set_port(port);
+        let smtp = ProbeKind::Dialogue(dialogue(Protocol::Smtp, asked()));
+        is_down(address, smtp, reason).await;
+    }
+    let submission = login(dialogue(Protocol::Submission, asked()), "me", "right");
+    is_told_right_in_trouble(&server, address, submission).await;
     server.stop();
     let smtp = ProbeKind::Dialogue(dialogue(Protocol::Smtp, None));
     is_down(address, smtp, "connection refused").await;
@@ -204,6 +239,8 @@ seccomp_sandbox=NO
     is_up(address, ProbeKind::Dialogue(ftp())).await;
     is_up(address, login(ftp(), "anonymous", "me@example.test")).await;
     is_down(address, login(ftp(), "somebody", "x"), "expected 2").await;
+    let anonymous = login(ftp(), "anonymous", "me@example.test");
+    is_told_right_in_trouble(&server, address, anonymous).await;
     server.stop();
     is_down(address, ProbeKind::Dialogue(ftp()), "connection refused").await;
 }

@@ -1,5 +1,5 @@
 //! Each kind against the server that it is for, as Debian packages it: up, with the wrong
-//! password, and down.
+//! password, with a wrong or expired certificate, hanging, behind a slow way, and down.
 //!
 //! A test starts its server itself, in a folder of its own and on an address of loopback that no
 //! other test has, and ends it. The packages are on the lab's list.
@@ -12,15 +12,18 @@
 )]
 
 mod certificate;
+mod haproxy;
 mod ldap;
 mod lines;
 mod mysql;
 mod names;
+mod news;
 mod pgsql;
 mod process;
 mod radius;
 mod redis;
 mod sip;
+mod trouble;
 mod web;
 
 use std::net::SocketAddr;

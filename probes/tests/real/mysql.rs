@@ -1,9 +1,10 @@
 use probes::Tls;
-use probes::kinds::mysql::{Login, Mysql};
-use probes::spec::{ProbeKind, Secret};
+use probes::kinds::mysql::Mysql;
+use probes::spec::{DatabaseLogin, ProbeKind, Secret};
 
 use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::Place;
+use crate::trouble::is_told_right_in_trouble;
 use crate::{is_down, is_up};
 
 /// Run once by the server before it listens.
@@ -19,7 +20,7 @@ create user other@'%' identified via ed25519 using password('secret');
 
 fn login(user: &str, password: &str, database: Option<&str>) -> Mysql {
     Mysql {
-        login: Some(Login {
+        login: Some(DatabaseLogin {
             user: user.to_owned(),
             password: Secret(password.to_owned()),
             database: database.map(str::to_owned),
@@ -109,6 +110,9 @@ async fn a_server_of_mariadb_lets_in_whom_it_knows() {
     is_down(address, missing, "the query failed: Table 'shop.missing'").await;
     let differs = querying("select state from health limit 1", Some("fine"));
     is_down(address, differs, r#"expected "fine" in a row, got "bad""#).await;
+    let fine = querying("select state from health", Some("fine"));
+    is_told_right_in_trouble(&server, address, fine).await;
+    is_told_right_in_trouble(&server, address, over(files.tls())).await;
 
     server.stop();
     let kind = ProbeKind::Mysql(Mysql::default());

@@ -2,6 +2,7 @@ use probes::kinds::dns::{Dns, Name, Rcode, Record};
 use probes::spec::ProbeKind;
 
 use crate::process::Place;
+use crate::trouble::{hangs_and_returns, is_told_right_in_trouble};
 use crate::{is_down, is_up};
 
 fn asking(name: &str, record: Record, answers: &[&str]) -> Dns {
@@ -69,6 +70,13 @@ async fn unbound_answers_over_udp_and_tcp() {
     is_down(address, other, r#"expected A 192.0.2.2, got "192.0.2.1""#).await;
     let none = ProbeKind::Dns(asking("none.example.test", Record::A, &[]));
     is_down(address, none, "expected noerror, got nxdomain").await;
+    let www = asking("www.example.test", Record::A, &["192.0.2.1"]);
+    let over_tcp = ProbeKind::Dns(Dns {
+        tcp: true,
+        ..www.clone()
+    });
+    is_told_right_in_trouble(&server, address, over_tcp).await;
+    hangs_and_returns(&server, address, ProbeKind::Dns(www)).await;
     server.stop();
     let dns = ProbeKind::Dns(asking("www.example.test", Record::A, &[]));
     is_down(address, dns, "port unreachable").await;

@@ -2,11 +2,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use probes::Tls;
-use probes::kinds::pgsql::{Login, Pgsql};
-use probes::spec::{ProbeKind, Secret};
+use probes::kinds::pgsql::Pgsql;
+use probes::spec::{DatabaseLogin, ProbeKind, Secret};
 
 use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::Place;
+use crate::trouble::is_told_right_in_trouble;
 use crate::{is_down, is_up};
 
 /// Run by the single-user server, one statement a line.
@@ -31,7 +32,7 @@ host all all all scram-sha-256
 
 fn login(user: &str, password: &str, database: &str) -> Pgsql {
     Pgsql {
-        login: Some(Login {
+        login: Some(DatabaseLogin {
             user: user.to_owned(),
             password: Secret(password.to_owned()),
             database: Some(database.to_owned()),
@@ -135,6 +136,9 @@ async fn a_server_lets_in_whom_it_knows_by_every_method() {
     is_down(address, wrong, "the query failed: relation").await;
     let differs = querying("select 'bad'", Some("fine"));
     is_down(address, differs, r#"expected "fine" in a row, got "bad""#).await;
+    let fine = querying("select 'it is fine'", Some("fine"));
+    is_told_right_in_trouble(&server, address, fine).await;
+    is_told_right_in_trouble(&server, address, over(files.tls())).await;
 
     server.stop();
     let kind = ProbeKind::Pgsql(Pgsql::default());

@@ -73,10 +73,22 @@ impl Place {
     pub(crate) fn write_privately(&self, name: &str, text: &str) -> String {
         let path = self.write(name, text);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        if let Some((uid, gid)) = self.owner {
-            chown(&path, Some(uid), Some(gid)).unwrap();
-        }
+        self.give_to_owner(&path);
         path
+    }
+
+    /// Makes a folder in the folder, which is its owner's.
+    pub(crate) fn make_folder(&self, name: &str) -> String {
+        let path = self.path(name).to_str().unwrap().to_owned();
+        fs::create_dir(&path).unwrap();
+        self.give_to_owner(&path);
+        path
+    }
+
+    fn give_to_owner(&self, path: &str) {
+        if let Some((uid, gid)) = self.owner {
+            chown(path, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     /// A command of a package, in the folder, as its owner.
@@ -164,6 +176,20 @@ impl Place {
 impl Process {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Stops the server from running, with all that it has started, until it may
+    /// [go on](Self::go_on).
+    pub(crate) fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process_group(self.group.unwrap(), signal).unwrap();
     }
 
     /// Ends the server at once, with all that it has started; then nobody has its sockets.

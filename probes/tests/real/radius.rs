@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use probes::kinds::radius::{Login, Radius};
-use probes::spec::{ProbeKind, Secret};
+use probes::kinds::radius::Radius;
+use probes::spec::{Login, ProbeKind, Secret};
 
 use crate::process::Place;
+use crate::trouble::hangs_and_returns;
 use crate::{ask_for, is_down, is_up};
 
 /// The least of a server that knows one client and one user.
@@ -85,6 +86,7 @@ async fn freeradius_lets_in_whom_it_knows() {
         "{reason}"
     );
 
+    hangs_and_returns(&server, address, login("probe", "secret")).await;
     server.stop();
     is_down(address, status("shared"), "port unreachable").await;
 }

@@ -4,6 +4,7 @@ use probes::spec::{ProbeKind, Secret};
 
 use crate::certificate::{Certificate, NOT_TRUSTED};
 use crate::process::{Place, Process};
+use crate::trouble::is_told_right_in_trouble;
 use crate::{is_down, is_up};
 
 fn server(port: u16, options: &[&str]) -> Process {
@@ -48,6 +49,8 @@ async fn an_open_server_answers() {
     let wrong = asking(&["NOSUCH"], "x");
     is_down(address, wrong, "the server says: ERR unknown command").await;
     is_down(address, login(Some("nobody"), "x"), "WRONGPASS").await;
+    let role = asking(&["INFO", "replication"], "role:master");
+    is_told_right_in_trouble(&server, address, role).await;
     server.stop();
     is_down(
         address,
@@ -91,4 +94,5 @@ async fn a_server_with_tls_is_asked_over_it() {
     };
     is_up(server.address(), kind(files.tls())).await;
     is_down(server.address(), kind(Tls::default()), NOT_TRUSTED).await;
+    is_told_right_in_trouble(&server, server.address(), kind(files.tls())).await;
 }

@@ -2,8 +2,9 @@ use probes::Tls;
 use probes::kinds::http::{Content, Http, Request, Version};
 use probes::spec::ProbeKind;
 
-use crate::certificate::{Certificate, NOT_TRUSTED};
+use crate::certificate::{Certificate, EXPIRED, NOT_TRUSTED, STRANGER};
 use crate::process::Place;
+use crate::trouble::is_told_right_in_trouble;
 use crate::{is_down, is_up};
 
 fn kind(tls: Option<Tls>, request: Request) -> ProbeKind {
@@ -33,11 +34,13 @@ async fn nginx_answers_in_clear_and_over_tls() {
              events {{}}
              http {{
                  access_log off; {temporary}
+                 ssl_certificate_key {key};
+                 server {{ listen {ip}:8444 ssl; ssl_certificate {expired}; }}
+                 server {{ listen {ip}:8445 ssl; ssl_certificate {strangers}; }}
                  server {{
                      listen {ip}:8080;
                      listen {ip}:8443 ssl;
                      ssl_certificate {certificate};
-                     ssl_certificate_key {key};
                      root {folder}/web;
                      location /gone {{ return 410; }}
                      location /moved {{ return 302 http://192.0.2.1/; }}
@@ -45,6 +48,8 @@ async fn nginx_answers_in_clear_and_over_tls() {
              }}
             ",
             certificate = files.certificate,
+            expired = files.expired,
+            strangers = files.strangers,
             key = files.key,
         ),
     );
@@ -52,8 +57,12 @@ async fn nginx_answers_in_clear_and_over_tls() {
     command.args(["-e", "stderr", "-p", &folder, "-c", &settings]);
     let mut server = place.start_listening(&mut command);
     let plain = server.address();
-    let mut tls = plain;
-    tls.set_port(8443);
+    let at = |port| {
+        let mut address = plain;
+        address.set_port(port);
+        address
+    };
+    let tls = at(8443);
 
     let body = |content| Request {
         content: vec![content],
@@ -84,10 +93,16 @@ async fn nginx_answers_in_clear_and_over_tls() {
     let moved = kind(None, Request::get("/moved"));
     is_down(plain, moved, "got 302 Moved Temporarily").await;
     is_down(tls, kind(Some(Tls::default()), body(well())), NOT_TRUSTED).await;
+    for (port, reason) in [(8444, EXPIRED), (8445, STRANGER)] {
+        is_down(at(port), kind(Some(files.tls()), body(well())), reason).await;
+    }
     let to_plain = kind(Some(files.tls()), body(well()));
     is_down(plain, to_plain, "expected TLS").await;
     let to_tls = kind(None, body(well()));
     is_down(tls, to_tls, "got 400 Bad Request").await;
+
+    is_told_right_in_trouble(&server, plain, kind(None, body(well()))).await;
+    is_told_right_in_trouble(&server, tls, kind(Some(files.tls()), body(well()))).await;
 
     server.stop();
     is_down(plain, kind(None, body(well())), "connection refused").await;

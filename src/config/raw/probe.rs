@@ -24,10 +24,41 @@ use crate::config::schema::{Key, probe as s};
 pub(in crate::config) struct Way {
     /// The keys of which any chooses it.
     by: &'static [&'static Key],
-    /// The keys that have a meaning with it.
-    with: &'static [&'static Key],
+    /// The keys that have a meaning with it, in groups.
+    with: &'static [Keys],
     read: fn(&Table<'_>, &mut Faults) -> Option<ProbeKind>,
 }
+
+type Keys = &'static [&'static Key];
+
+/// What is asked for by HTTP, and what must come.
+const REQUEST: Keys = &[
+    &s::HOST,
+    &s::METHOD,
+    &s::HEADERS,
+    &s::BODY,
+    &s::VERSION,
+    &s::STATUS,
+    &s::CONTAINS,
+    &s::CONTAINS_NOT,
+    &s::REGEX,
+    &s::REGEX_NOT,
+    &s::DIGEST,
+    &s::ALSO,
+];
+/// Who logs in.
+const LOGIN: Keys = &[&s::USER, &s::PASSWORD];
+/// What a database is asked once somebody has.
+const QUERY: Keys = &[&s::DATABASE, &s::QUERY, &s::EXPECT];
+/// What a directory is asked for.
+const ENTRY: Keys = &[&s::SEARCH, &s::EXPECT];
+/// TLS from the start, or for databases as their protocols have it.
+const TLS: Keys = &[&s::TLS_KEY];
+/// TLS from the start or later.
+const ANY_TLS: Keys = &[&s::TLS_KEY, &s::STARTTLS];
+/// Not every probe is made in full: for what is well when it can be connected to. A server of MySQL
+/// is not among them, since it shuts out hosts that connect and leave.
+const EVERY: Keys = &[&s::EVERY];
 
 /// Every way of asking, in the order of the manual.
 pub(in crate::config) const WAYS: &[Way] = &[
@@ -38,112 +69,62 @@ pub(in crate::config) const WAYS: &[Way] = &[
     },
     Way {
         by: &[&s::SEND, &s::EXPECT, &s::STEPS],
-        with: &[&s::MATCH, &s::LIMIT, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        with: &[&[&s::MATCH, &s::LIMIT], ANY_TLS, EVERY],
         read: talk::send_expect,
     },
     Way {
         by: &[&s::HTTP],
-        with: &[
-            &s::HOST,
-            &s::METHOD,
-            &s::HEADERS,
-            &s::BODY,
-            &s::VERSION,
-            &s::STATUS,
-            &s::CONTAINS,
-            &s::CONTAINS_NOT,
-            &s::REGEX,
-            &s::REGEX_NOT,
-            &s::DIGEST,
-            &s::ALSO,
-            &s::EVERY,
-        ],
+        with: &[REQUEST, EVERY],
         read: http::http,
     },
     Way {
         by: &[&s::HTTPS],
-        with: &[
-            &s::HOST,
-            &s::METHOD,
-            &s::HEADERS,
-            &s::BODY,
-            &s::VERSION,
-            &s::STATUS,
-            &s::CONTAINS,
-            &s::CONTAINS_NOT,
-            &s::REGEX,
-            &s::REGEX_NOT,
-            &s::DIGEST,
-            &s::ALSO,
-            &s::EVERY,
-            &s::TLS_KEY,
-        ],
+        with: &[REQUEST, TLS, EVERY],
         read: http::https,
     },
     Way {
         by: &[&s::UDP],
-        with: &[&s::EXPECT, &s::REPLY],
+        with: &[&[&s::EXPECT, &s::REPLY]],
         read: basic::udp,
     },
     Way {
         by: &[&s::MYSQL],
-        with: &[
-            &s::USER,
-            &s::PASSWORD,
-            &s::DATABASE,
-            &s::QUERY,
-            &s::EXPECT,
-            &s::TLS_KEY,
-        ],
+        with: &[LOGIN, QUERY, TLS],
         read: accounts::mysql,
     },
     Way {
         by: &[&s::PGSQL],
-        with: &[
-            &s::USER,
-            &s::PASSWORD,
-            &s::DATABASE,
-            &s::QUERY,
-            &s::EXPECT,
-            &s::TLS_KEY,
-        ],
+        with: &[LOGIN, QUERY, TLS, EVERY],
         read: accounts::pgsql,
     },
     Way {
         by: &[&s::REDIS],
-        with: &[&s::USER, &s::PASSWORD, &s::QUERY, &s::EXPECT, &s::TLS_KEY],
+        with: &[LOGIN, &[&s::QUERY, &s::EXPECT], TLS, EVERY],
         read: accounts::redis,
     },
     Way {
         by: &[&s::LDAP],
-        with: &[&s::USER, &s::PASSWORD, &s::SEARCH, &s::EXPECT],
+        with: &[LOGIN, ENTRY, ANY_TLS, EVERY],
         read: accounts::ldap,
     },
     Way {
         by: &[&s::LDAPS],
-        with: &[&s::USER, &s::PASSWORD, &s::SEARCH, &s::EXPECT, &s::TLS_KEY],
+        with: &[LOGIN, ENTRY, TLS, EVERY],
         read: accounts::ldaps,
     },
     Way {
         by: &[&s::RADIUS],
-        with: &[&s::SECRET, &s::USER, &s::PASSWORD],
+        with: &[LOGIN, &[&s::SECRET]],
         read: accounts::radius,
     },
     Way {
         by: &[&s::SIP],
-        with: &[
-            &s::TRANSPORT,
-            &s::HOST,
-            &s::USER,
-            &s::PASSWORD,
-            &s::STATUS,
-            &s::TLS_KEY,
-        ],
+        with: &[LOGIN, &[&s::TRANSPORT, &s::HOST, &s::STATUS], TLS],
         read: accounts::sip,
     },
     Way {
         by: &[&s::DNS],
-        with: &[&s::RECORD, &s::RCODE, &s::ANSWERS, &s::TRANSPORT],
+        with: &[&[&s::RECORD, &s::RCODE, &s::ANSWERS, &s::TRANSPORT]],
         read: dns::dns,
     },
     Way {
@@ -153,66 +134,52 @@ pub(in crate::config) const WAYS: &[Way] = &[
     },
     Way {
         by: &[&s::SMTP],
-        with: &[
-            &s::USER,
-            &s::PASSWORD,
-            &s::TLS_KEY,
-            &s::STARTTLS,
-            &s::EVERY,
-            &s::HELLO,
-        ],
+        with: &[LOGIN, ANY_TLS, EVERY, &[&s::HELLO]],
         read: talk::smtp,
     },
     Way {
         by: &[&s::SUBMISSION],
-        with: &[
-            &s::USER,
-            &s::PASSWORD,
-            &s::TLS_KEY,
-            &s::STARTTLS,
-            &s::EVERY,
-            &s::HELLO,
-        ],
+        with: &[LOGIN, ANY_TLS, EVERY, &[&s::HELLO]],
         read: talk::submission,
     },
     Way {
         by: &[&s::IMAP],
-        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        with: &[LOGIN, ANY_TLS, EVERY],
         read: talk::imap,
     },
     Way {
         by: &[&s::POP3],
-        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        with: &[LOGIN, ANY_TLS, EVERY],
         read: talk::pop3,
     },
     Way {
         by: &[&s::FTP],
-        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        with: &[LOGIN, ANY_TLS, EVERY],
         read: talk::ftp,
     },
     Way {
         by: &[&s::NNTP],
-        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::STARTTLS, &s::EVERY],
+        with: &[LOGIN, ANY_TLS, EVERY],
         read: talk::nntp,
     },
     Way {
         by: &[&s::IMAPS],
-        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::EVERY],
+        with: &[LOGIN, TLS, EVERY],
         read: talk::imaps,
     },
     Way {
         by: &[&s::POP3S],
-        with: &[&s::USER, &s::PASSWORD, &s::TLS_KEY, &s::EVERY],
+        with: &[LOGIN, TLS, EVERY],
         read: talk::pop3s,
     },
     Way {
         by: &[&s::EXEC],
-        with: &[&s::ENVIRONMENT, &s::USER, &s::DYNAMIC_WEIGHT],
+        with: &[&[&s::ENVIRONMENT, &s::USER, &s::DYNAMIC_WEIGHT]],
         read: exec::exec,
     },
     Way {
         by: &[&s::AGENT],
-        with: &[&s::SEND],
+        with: &[&[&s::SEND]],
         read: basic::agent,
     },
     Way {
@@ -228,7 +195,7 @@ pub(in crate::config) const WAYS: &[Way] = &[
 ];
 
 /// The keys that have a meaning with every way.
-const COMMON: &[&Key] = &[
+const COMMON: Keys = &[
     &s::PROBE_ADDRESS,
     &s::PROBE_PORT,
     &s::BIND,
@@ -287,7 +254,7 @@ impl Way {
     }
 
     fn takes(&self, key: &Key) -> bool {
-        let mut own = self.by.iter().chain(self.with);
+        let mut own = self.by.iter().chain(self.with.iter().copied().flatten());
         own.any(|own| own.name == key.name)
     }
 

@@ -138,6 +138,21 @@ const NEEDS: &[Need] = &[
         proof: "/usr/sbin/kamailio",
         why: "probed by tests",
     },
+    Need {
+        package: "kamailio-tls-modules",
+        proof: "/etc/kamailio/tls.cfg",
+        why: "probed by tests",
+    },
+    Need {
+        package: "leafnode",
+        proof: "/usr/sbin/leafnode",
+        why: "probed by tests",
+    },
+    Need {
+        package: "haproxy",
+        proof: "/usr/sbin/haproxy",
+        why: "asks agents as probes do",
+    },
 ];
 
 /// Keeps packages from starting their services while they are installed, as invoke-rc.d(8) tells.
@@ -161,7 +176,8 @@ if command -v systemctl > /dev/null; then
             dovecot-imapd | dovecot-pop3d) systemctl --quiet disable dovecot ;;
             exim4-daemon-light) systemctl --quiet disable exim4 ;;
             unbound | vsftpd) systemctl --quiet disable $package ;;
-            keepalived | ipvsadm | postgresql | redis-server | slapd | freeradius | kamailio)
+            leafnode) systemctl --quiet disable leafnode.socket ;;
+            keepalived | ipvsadm | postgresql | redis-server | slapd | freeradius | kamailio | haproxy)
                 systemctl --quiet disable $package ;;
         esac
     done

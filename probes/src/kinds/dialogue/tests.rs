@@ -1,7 +1,7 @@
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
-use crate::spec::ProbeKind;
+use crate::spec::{ProbeKind, Secret};
 use crate::testing::{Authority, Server, ask, drip, good, reasons_of_misbehaviour};
 
 /// A conversation: what the server says, after the command that it must have heard; `None` for what

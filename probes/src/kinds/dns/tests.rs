@@ -4,7 +4,9 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::spec::ProbeKind;
-use crate::testing::{Server, ask, ask_briefly, drip, good, reasons_of_misbehaviour};
+use crate::testing::{
+    Server, answering_the_second, ask, ask_briefly, drip, good, reasons_of_misbehaviour,
+};
 
 fn dns(record: Record, answers: &[&str]) -> Dns {
     Dns {
@@ -186,6 +188,15 @@ async fn a_server_is_asked_over_udp_of_both_families() {
         let kind = ProbeKind::Dns(dns(Record::A, &["192.0.2.1"]));
         assert_eq!(ask(server, kind).await, good(), "{ip}");
     }
+}
+
+#[tokio::test]
+async fn a_question_that_is_lost_is_asked_again() {
+    let server =
+        answering_the_second(|question| answer(question, [0x81, 0x80], &[(1, &[192, 0, 2, 1])]))
+            .await;
+    let kind = ProbeKind::Dns(dns(Record::A, &["192.0.2.1"]));
+    assert_eq!(ask(server, kind).await, good());
 }
 
 #[tokio::test]

@@ -298,7 +298,9 @@ async fn a_request_says_what_it_was_told_to_say() {
 async fn a_body_is_judged_by_all_that_was_asked() {
     let regex = |source| Regex::new(source).unwrap();
     let sha = digest(&SHA256, b"all is well");
-    let sha: [u8; 32] = sha.as_ref().try_into().unwrap();
+    let sha = Digest::Sha256(sha.as_ref().try_into().unwrap());
+    // As md5sum has it.
+    let md5 = Digest::Md5(0x4409_bb95_0a38_26c3_13c3_4b46_b429_ac84_u128.to_be_bytes());
     let table = [
         (Content::Contains(b"is well".to_vec()), None),
         (
@@ -321,6 +323,7 @@ async fn a_body_is_judged_by_all_that_was_asked() {
             Some(r#"expected a body without a match of /w.ll/, got "all is well""#),
         ),
         (Content::Digest(sha), None),
+        (Content::Digest(md5), None),
     ];
     let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4;x=y\r\nall \r\n7\r\nis well\r\n0\r\n\r\n";
     let counted = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\nall is well and more";
@@ -338,15 +341,17 @@ async fn a_body_is_judged_by_all_that_was_asked() {
         }
     }
     let server = answering("HTTP/1.1 200 OK\r\n\r\nall is ill").await;
-    let request = Request {
-        content: vec![Content::Digest(sha)],
-        ..Request::get("/")
-    };
-    let text = ask(server.address(), kind(request)).await.unwrap_err();
-    assert!(
-        text.to_string().starts_with("expected a body with digest "),
-        "{text}"
-    );
+    for digest in [sha, md5] {
+        let request = Request {
+            content: vec![Content::Digest(digest)],
+            ..Request::get("/")
+        };
+        let text = ask(server.address(), kind(request)).await.unwrap_err();
+        assert!(
+            text.to_string().starts_with("expected a body with digest "),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::spec::ProbeKind;
+use crate::spec::{ProbeKind, Secret};
 use crate::testing::{
     Authority, Server, ask, ask_briefly, drip, good, hold, reasons_of_misbehaviour,
 };
@@ -211,7 +211,7 @@ async fn tls_comes_before_the_bind() {
     };
     let kind = |tls| {
         ProbeKind::Ldap(Ldap {
-            tls: Some(tls),
+            encryption: Some((Begin::AtOnce, tls)),
             ..Ldap::default()
         })
     };
@@ -223,6 +223,31 @@ async fn tls_comes_before_the_bind() {
         failure.unwrap_err().to_string(),
         "the certificate has expired"
     );
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_begin_tls_is_told_so() {
+    let asking = Ldap {
+        encryption: Some((Begin::Asked, Tls::default())),
+        ..Ldap::default()
+    };
+    let request = ber::value(EXTENDED_REQUEST, &ber::value(REQUEST_NAME, START_TLS));
+    assert_eq!(
+        message(TLS_ID, &request),
+        b"\x30\x1d\x02\x01\x04\x77\x18\x80\x161.3.6.1.4.1.1466.20037"
+    );
+    let refused = outcome(TLS_ID, EXTENDED, 2, "unsupported extended operation");
+    assert_eq!(
+        reason(vec![refused], asking.clone()).await,
+        "the server does not begin TLS: protocol error (unsupported extended operation)"
+    );
+    // What follows the answer in clear could be anybody's.
+    let early = [outcome(TLS_ID, EXTENDED, 0, ""), bound()].concat();
+    let reason = reason(vec![early], asking).await;
+    // As it is read with the answer, or after it.
+    let words = ["expected the beginning of TLS", "expected TLS"];
+    let told = words.iter().any(|words| reason.starts_with(words));
+    assert!(told, "{reason}");
 }
 
 proptest! {

@@ -60,7 +60,7 @@ fn result(rows: &[&str]) -> Vec<u8> {
 
 fn login() -> Mysql {
     Mysql {
-        login: Some(Login {
+        login: Some(DatabaseLogin {
             user: "probe".to_owned(),
             password: Secret("secret".to_owned()),
             database: Some("shop".to_owned()),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::spec::ProbeKind;
+use crate::spec::{ProbeKind, Secret};
 use crate::testing::{Authority, Server, ask, drip, good, reasons_of_misbehaviour, say};
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -44,7 +44,7 @@ fn rows(values: &[&str]) -> Vec<u8> {
 
 fn login() -> Pgsql {
     Pgsql {
-        login: Some(Login {
+        login: Some(DatabaseLogin {
             user: "probe".to_owned(),
             password: Secret("secret".to_owned()),
             database: None,

@@ -139,7 +139,7 @@ impl Request {
 }
 
 fn push(attributes: &mut Vec<u8>, kind: u8, value: &[u8]) {
-    // Longer ones are refused before (`Login::fits`).
+    // Longer ones are refused before (`super::fits`).
     let value = &value[..value.len().min(253)];
     let length = u8::try_from(value.len() + 2).unwrap_or(u8::MAX);
     attributes.extend([kind, length]);

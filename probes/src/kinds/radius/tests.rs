@@ -5,7 +5,7 @@ use tokio::net::UdpSocket;
 use super::packet::tests::answer;
 use super::*;
 use crate::spec::ProbeKind;
-use crate::testing::{ask, ask_briefly, good};
+use crate::testing::{answering_the_second, ask, ask_briefly, good};
 
 /// A server that makes of each request an answer.
 async fn answering(reply: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
@@ -45,6 +45,14 @@ async fn a_server_that_accepts_is_well() {
     assert_eq!(ask(server, login()).await, good());
     let accounting = answering(|request| answer("shared", request, 5, "")).await;
     assert_eq!(ask(accounting, status()).await, good());
+}
+
+#[tokio::test]
+async fn a_request_that_is_lost_is_sent_again() {
+    for kind in [status(), login()] {
+        let server = answering_the_second(|request| answer("shared", request, 2, "")).await;
+        assert_eq!(ask(server, kind).await, good());
+    }
 }
 
 #[tokio::test]
@@ -102,7 +110,7 @@ fn a_login_must_have_room_in_its_attributes() {
             user: "x".repeat(user),
             password: Secret("x".repeat(password)),
         };
-        login.fits()
+        fits(&login)
     };
     assert!(fits(1, 1) && fits(253, 128));
     assert!(!fits(0, 1) && !fits(254, 1) && !fits(1, 0) && !fits(1, 129));

@@ -6,7 +6,9 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::spec::ProbeKind;
-use crate::testing::{Authority, Server, ask, ask_briefly, drip, good, reasons_of_misbehaviour};
+use crate::testing::{
+    Authority, Server, answering_the_second, ask, ask_briefly, drip, good, reasons_of_misbehaviour,
+};
 
 fn sip(transport: Transport) -> Sip {
     Sip {
@@ -115,6 +117,16 @@ async fn a_good_status_is_good_by_every_transport() {
         failure.unwrap_err().to_string(),
         "the certificate is from an authority that is not trusted here"
     );
+}
+
+#[tokio::test]
+async fn a_request_that_is_lost_is_sent_again() {
+    let server = answering_the_second(|request| {
+        respond(std::str::from_utf8(request).unwrap(), "200 OK", "")
+    })
+    .await;
+    let kind = ProbeKind::Sip(sip(Transport::Udp));
+    assert_eq!(ask(server, kind).await, good());
 }
 
 #[tokio::test]

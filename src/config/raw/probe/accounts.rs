@@ -3,7 +3,7 @@
 use probes::Tls;
 use probes::kinds::sip::{Sip, Transport};
 use probes::kinds::{ldap, mysql, pgsql, radius, redis};
-use probes::spec::{ProbeKind, Secret};
+use probes::spec::{DatabaseLogin, Login, ProbeKind, Secret};
 
 use super::tls;
 use crate::config::diagnostic::{Fault, Faults};
@@ -15,11 +15,7 @@ use crate::config::schema::{Key, probe as s};
 pub(super) fn mysql(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
     let database = database(table, &s::MYSQL, faults)?;
     Some(ProbeKind::Mysql(mysql::Mysql {
-        login: database.account.map(|account| mysql::Login {
-            user: account.user,
-            password: account.password,
-            database: database.name,
-        }),
+        login: database.login,
         query: database.query,
         expect: database.expect,
         tls: database.tls,
@@ -29,11 +25,7 @@ pub(super) fn mysql(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind>
 pub(super) fn pgsql(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
     let database = database(table, &s::PGSQL, faults)?;
     Some(ProbeKind::Pgsql(pgsql::Pgsql {
-        login: database.account.map(|account| pgsql::Login {
-            user: account.user,
-            password: account.password,
-            database: database.name,
-        }),
+        login: database.login,
         query: database.query,
         expect: database.expect,
         tls: database.tls,
@@ -65,35 +57,31 @@ pub(super) fn redis(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind>
 }
 
 pub(super) fn ldap(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
-    directory(table, &s::LDAP, None, faults)
+    directory(table, &s::LDAP, false, faults)
 }
 
 pub(super) fn ldaps(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
-    let tls = tls::tls(table, faults).or(Tls::default());
-    let kind = directory(table, &s::LDAPS, tls.clone(), faults);
-    tls.and(kind)
+    directory(table, &s::LDAPS, true, faults)
 }
 
 fn directory(
     table: &Table<'_>,
     key: &'static Key,
-    tls: Option<Tls>,
+    at_once: bool,
     faults: &mut Faults,
 ) -> Option<ProbeKind> {
     let chosen = table.only_true(key, faults);
-    let account = account(table, faults);
+    let encryption = tls::begin(table, key, at_once, faults);
+    let login = login(table, faults);
     let search = table.text(&s::SEARCH, faults);
     let expect = Text::read(table, &s::EXPECT, faults);
     expect.needs(&Text::of(&s::SEARCH, &search), faults)?;
     chosen.value()?;
     Some(ProbeKind::Ldap(ldap::Ldap {
-        login: account?.map(|account| ldap::Login {
-            user: account.user,
-            password: account.password,
-        }),
+        login: login?,
         search: search.optional()?,
         expect: expect.value?,
-        tls,
+        encryption: encryption?,
     }))
 }
 
@@ -101,7 +89,7 @@ pub(super) fn radius(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind
     let chosen = table.only_true(&s::RADIUS, faults);
     let secret = Text::read(table, &s::SECRET, faults);
     let user = table.text(&s::USER, faults);
-    let account = account(table, faults);
+    let login = login(table, faults);
     if secret.is_absent()
         && let Some(place) = table.key_span(&s::RADIUS)
     {
@@ -109,12 +97,9 @@ pub(super) fn radius(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind
         faults.add(fault.help("set `secret` to what the server shares with this host"));
         return None;
     }
-    let login = account?.map(|account| radius::Login {
-        user: account.user,
-        password: account.password,
-    });
+    let login = login?;
     if let (Some(login), Some(user)) = (&login, user.given())
-        && !login.fits()
+        && !radius::fits(login)
     {
         let fault = Fault::new(&user.span, "RADIUS cannot carry this login");
         faults.add(fault.label("expected at most 253 bytes, and a password of at most 128"));
@@ -184,8 +169,7 @@ pub(super) fn sip(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
 
 /// What probes of databases have in common.
 struct Database {
-    account: Option<Account>,
-    name: Option<String>,
+    login: Option<DatabaseLogin>,
     query: Option<String>,
     expect: Option<String>,
     tls: Option<Tls>,
@@ -205,28 +189,27 @@ fn database(table: &Table<'_>, key: &'static Key, faults: &mut Faults) -> Option
     expect.needs(&query, faults)?;
     chosen.value()?;
     let password = Secret(password.value?.unwrap_or_default());
+    let name = name.value?;
     Some(Database {
-        account: user.value?.map(|user| Account { user, password }),
-        name: name.value?,
+        login: user.value?.map(|user| DatabaseLogin {
+            user,
+            password,
+            database: name,
+        }),
         query: query.value?,
         expect: expect.value?,
         tls: tls?,
     })
 }
 
-struct Account {
-    user: String,
-    password: Secret,
-}
-
 /// Who logs in, where it takes both: without a password, servers take a user for nobody.
-fn account(table: &Table<'_>, faults: &mut Faults) -> Option<Option<Account>> {
+fn login(table: &Table<'_>, faults: &mut Faults) -> Option<Option<Login>> {
     let user = Text::read(table, &s::USER, faults);
     let password = Text::read(table, &s::PASSWORD, faults);
     user.needs(&password, faults)?;
     password.needs(&user, faults)?;
     let (user, password) = (user.value?, password.value?);
-    Some(user.zip(password).map(|(user, password)| Account {
+    Some(user.zip(password).map(|(user, password)| Login {
         user,
         password: Secret(password),
     }))

@@ -1,7 +1,7 @@
 //! Probes by HTTP.
 
 use probes::Tls;
-use probes::kinds::http::{Content, Http, Request, Version};
+use probes::kinds::http::{Content, Digest, Http, Request, Version};
 use probes::spec::ProbeKind;
 
 use super::{talk, tls};
@@ -149,19 +149,25 @@ fn content(table: &Table<'_>, faults: &mut Faults) -> Option<Vec<Content>> {
     Some(wanted.into_iter().flatten().collect())
 }
 
-fn read_digest(text: &At<String>) -> Result<[u8; 32], Fault> {
-    let digits = text.value.as_bytes();
-    let mut digest = [0; 32];
-    if digits.len() == 2 * digest.len() && digits.iter().all(u8::is_ascii_hexdigit) {
-        for (byte, pair) in digest.iter_mut().zip(digits.chunks(2)) {
-            let pair = std::str::from_utf8(pair).unwrap_or_default();
-            *byte = u8::from_str_radix(pair, 16).unwrap_or_default();
-        }
-        return Ok(digest);
+fn read_digest(text: &At<String>) -> Result<Digest, Fault> {
+    let sha256 = hexadecimal(&text.value).map(Digest::Sha256);
+    let digest = sha256.or_else(|| hexadecimal(&text.value).map(Digest::Md5));
+    digest.ok_or_else(|| {
+        let shown = quote(&text.value);
+        Fault::new(&text.span, format!("{shown} is no SHA-256 or MD5 digest"))
+            .label("expected hexadecimal digits, 64 as sha256sum prints them or 32 as md5sum does")
+    })
+}
+
+/// So many bytes, of two hexadecimal digits each.
+fn hexadecimal<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * LENGTH || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
     }
-    Err(Fault::new(
-        &text.span,
-        format!("{} is no SHA-256 digest", quote(&text.value)),
-    )
-    .label("expected 64 hexadecimal digits, as sha256sum prints them"))
+    let mut bytes = [0; LENGTH];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }

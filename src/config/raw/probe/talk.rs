@@ -1,10 +1,10 @@
 //! Probes that speak in lines: the operator's own, and those of known protocols.
 
 use probes::Tls;
-use probes::kinds::dialogue::{Begin, Dialogue, Encryption, HELLO, Login, Protocol};
+use probes::kinds::dialogue::{Dialogue, Encryption, HELLO, Protocol};
 use probes::kinds::expect::{Expect, Step};
 use probes::pattern::{Pattern, Regex};
-use probes::spec::{ProbeKind, Secret};
+use probes::spec::{Login, ProbeKind, Secret};
 
 use super::tls;
 use crate::config::diagnostic::{Fault, Faults};
@@ -191,33 +191,13 @@ fn dialogue(
     faults: &mut Faults,
 ) -> Option<ProbeKind> {
     let given = table.only_true(key, faults);
-    let tls = tls::tls(table, faults);
-    let asked = table.true_or_word(&s::STARTTLS, faults);
+    let encryption = tls::begin(table, key, at_once, faults);
     let login = login(table, faults);
     let hello = table.text_as(&s::HELLO, faults, one_word);
-    let encryption = match (at_once, asked, tls) {
-        (_, Field::Broken, _) | (_, _, Field::Broken) => return None,
-        (true, _, tls) => Some((Begin::AtOnce, tls.or(Tls::default())?)),
-        (false, Field::Absent, Field::Absent) => None,
-        (false, Field::Absent, Field::Given(tls)) => Some((Begin::AtOnce, tls.value)),
-        (false, Field::Given(asked), tls) => {
-            if let Some(word) = asked.value {
-                faults.add(
-                    Fault::new(
-                        &asked.span,
-                        format!("`{}` tells the protocol already", key.name),
-                    )
-                    .label(format!("expected true, not {}", quote(word))),
-                );
-                return None;
-            }
-            Some((Begin::Asked, tls.or(Tls::default())?))
-        }
-    };
     given.value()?;
     Some(ProbeKind::Dialogue(Dialogue {
         protocol,
-        encryption,
+        encryption: encryption?,
         login: login?,
         hello: hello.or(HELLO.to_owned())?,
     }))

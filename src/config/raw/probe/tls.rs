@@ -1,11 +1,12 @@
 //! How a probe speaks TLS.
 
 use probes::Tls;
+use probes::kinds::dialogue::Begin;
 
 use crate::config::diagnostic::{Fault, Faults};
 use crate::config::raw::reader::{At, Field, Table};
 use crate::config::raw::text::quote;
-use crate::config::schema::probe as s;
+use crate::config::schema::{Key, probe as s};
 
 /// What stands under `tls`: absent, or how.
 pub(super) fn tls(table: &Table<'_>, faults: &mut Faults) -> Field<Tls> {
@@ -23,6 +24,35 @@ pub(super) fn tls(table: &Table<'_>, faults: &mut Faults) -> Field<Tls> {
             Some(value) => Field::Given(At { value, span }),
             None => Field::Broken,
         },
+    }
+}
+
+/// Whether and when TLS begins in the protocol that `key` chooses: with the connection or, by
+/// `starttls`, when the probe asks for it.
+pub(super) fn begin(
+    table: &Table<'_>,
+    key: &Key,
+    at_once: bool,
+    faults: &mut Faults,
+) -> Option<Option<(Begin, Tls)>> {
+    let tls = tls(table, faults);
+    let asked = table.true_or_word(&s::STARTTLS, faults);
+    match (at_once, asked, tls) {
+        (_, Field::Broken, _) | (_, _, Field::Broken) => None,
+        (true, _, tls) => Some(Some((Begin::AtOnce, tls.or(Tls::default())?))),
+        (false, Field::Absent, Field::Absent) => Some(None),
+        (false, Field::Absent, Field::Given(tls)) => Some(Some((Begin::AtOnce, tls.value))),
+        (false, Field::Given(asked), tls) => {
+            if let Some(word) = asked.value {
+                let text = format!("`{}` tells the protocol already", key.name);
+                faults.add(
+                    Fault::new(&asked.span, text)
+                        .label(format!("expected true, not {}", quote(word))),
+                );
+                return None;
+            }
+            Some(Some((Begin::Asked, tls.or(Tls::default())?)))
+        }
     }
 }
 

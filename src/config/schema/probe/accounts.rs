@@ -1,4 +1,4 @@
-//! Keys of probes that log in to databases, directories, RADIUS and SIP.
+//! Keys of probes that log in, above all to databases, directories, RADIUS and SIP.
 
 use crate::config::schema::{Key, Kind, Otherwise};
 
@@ -84,4 +84,18 @@ pub(in crate::config) const SECRET: Key = Key {
     otherwise: Otherwise::Is("none"),
     doc: "What the RADIUS server shares with this host. It is always needed: a server does not \
           answer strangers.",
+};
+
+pub(in crate::config) const USER: Key = Key {
+    name: "user",
+    kind: Kind::Text,
+    otherwise: Otherwise::Is("nobody logs in; with exec, who runs caribe"),
+    doc: "Who logs in; with exec, who runs the command.",
+};
+
+pub(in crate::config) const PASSWORD: Key = Key {
+    name: "password",
+    kind: Kind::Text,
+    otherwise: Otherwise::Is("none"),
+    doc: "Their password. The file is then nobody else's to read.",
 };

@@ -1,0 +1,526 @@
+//! Every kind that listens to a server against every way in which servers misbehave.
+//!
+//! [`talks`] has the kinds. [`every_kind_is_here`] fails for a new one that is neither there nor
+//! among those that listen to nobody.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::kinds::agent::Agent;
+use crate::kinds::dialogue::{Begin, Dialogue, Encryption, Protocol};
+use crate::kinds::expect::{Expect, Step};
+use crate::kinds::http::{Http, Version};
+use crate::kinds::sip::{Sip, Transport};
+use crate::kinds::udp::{Reply, Udp};
+use crate::kinds::{dns, ldap, mysql, pgsql, radius, redis};
+use crate::pattern::Pattern;
+use crate::spec::{DatabaseLogin, Login, Secret};
+use crate::testing::{Authority, Server, ask, ask_briefly, drip, hold};
+use crate::tls::Tls;
+
+/// Kinds that no word of a server makes better or worse.
+const DEAF: [&str; 4] = ["Tcp", "Icmp", "Exec", "Constant"];
+
+/// Bytes that a server may get rid of while it talks without end: what a probe reads, and what the
+/// kernel keeps for both sides of a connection (tcp(7)).
+const FLOOD: usize = 32 << 20;
+
+/// A way of asking, and how it comes to TLS.
+#[derive(Clone)]
+struct Talk {
+    kind: ProbeKind,
+    /// What precedes TLS; `None` without TLS.
+    before_tls: Option<Vec<Turn>>,
+}
+
+#[derive(Clone)]
+enum Turn {
+    Says(Vec<u8>),
+    /// So many bytes, or those that come together.
+    Hears(Option<usize>),
+}
+
+fn says(words: impl Into<Vec<u8>>) -> Turn {
+    Turn::Says(words.into())
+}
+
+/// Every way in which a stream is spoken over.
+fn talks(tls: &Tls) -> Vec<Talk> {
+    let plain = |kind| Talk {
+        kind,
+        before_tls: None,
+    };
+    let at_once = |kind| Talk {
+        kind,
+        before_tls: Some(Vec::new()),
+    };
+    let asked = |kind, before: Vec<Turn>| Talk {
+        kind,
+        before_tls: Some(before),
+    };
+    let mut talks = Vec::new();
+
+    let expect = |encryption| {
+        ProbeKind::Expect(Expect {
+            encryption,
+            steps: vec![Step {
+                send: b"HELLO\r\n".to_vec(),
+                expect: Pattern::Contains(b"HELLO".to_vec()),
+            }],
+            ..Expect::default()
+        })
+    };
+    talks.push(plain(expect(Encryption::None)));
+    talks.push(at_once(expect(Encryption::AtOnce(tls.clone()))));
+    let by_pop3 = Encryption::Asked(Protocol::Pop3, tls.clone());
+    talks.push(asked(expect(by_pop3), lines(Protocol::Pop3)));
+
+    let http = |tls| {
+        ProbeKind::Http(Http {
+            tls,
+            version: Version::Http11,
+            requests: vec![http::Request::get("/")],
+        })
+    };
+    talks.push(plain(http(None)));
+    talks.push(at_once(http(Some(tls.clone()))));
+
+    let somebody = || ("me".to_owned(), Secret("secret".to_owned()));
+    for known in [false, true] {
+        let ldap = |encryption| {
+            let (user, password) = somebody();
+            ProbeKind::Ldap(ldap::Ldap {
+                login: known.then_some(Login { user, password }),
+                search: known.then(String::new),
+                expect: None,
+                encryption,
+            })
+        };
+        talks.push(plain(ldap(None)));
+        talks.push(at_once(ldap(Some((Begin::AtOnce, tls.clone())))));
+        // ExtendedResponse, success (RFC 4511, section 4.12).
+        let granted = b"\x30\x0c\x02\x01\x04\x78\x07\x0a\x01\0\x04\0\x04\0";
+        let before = vec![Turn::Hears(None), says(*granted)];
+        talks.push(asked(ldap(Some((Begin::Asked, tls.clone()))), before));
+
+        let mysql = |tls| {
+            let (user, password) = somebody();
+            ProbeKind::Mysql(mysql::Mysql {
+                login: known.then_some(DatabaseLogin {
+                    user,
+                    password,
+                    database: None,
+                }),
+                query: known.then(|| "select 1".to_owned()),
+                expect: None,
+                tls,
+            })
+        };
+        talks.push(plain(mysql(None)));
+        let before = vec![says(mysql_greeting()), Turn::Hears(Some(36))];
+        talks.push(asked(mysql(Some(tls.clone())), before));
+
+        let pgsql = |tls| {
+            let (user, password) = somebody();
+            ProbeKind::Pgsql(pgsql::Pgsql {
+                login: known.then_some(DatabaseLogin {
+                    user,
+                    password,
+                    database: None,
+                }),
+                query: known.then(|| "select 1".to_owned()),
+                expect: None,
+                tls,
+            })
+        };
+        talks.push(plain(pgsql(None)));
+        let before = vec![Turn::Hears(Some(8)), says("S")];
+        talks.push(asked(pgsql(Some(tls.clone())), before));
+
+        let redis = |tls| {
+            let (_, password) = somebody();
+            ProbeKind::Redis(redis::Redis {
+                login: known.then_some(redis::Login {
+                    user: None,
+                    password,
+                }),
+                tls,
+                ..redis::Redis::default()
+            })
+        };
+        talks.push(plain(redis(None)));
+        talks.push(at_once(redis(Some(tls.clone()))));
+
+        for protocol in [
+            Protocol::Smtp,
+            Protocol::Submission,
+            Protocol::Imap,
+            Protocol::Pop3,
+            Protocol::Ftp,
+            Protocol::Nntp,
+        ] {
+            let dialogue = |encryption| {
+                let (user, password) = somebody();
+                ProbeKind::Dialogue(Dialogue {
+                    protocol,
+                    encryption,
+                    login: known.then_some(Login { user, password }),
+                    hello: "probe.example".to_owned(),
+                })
+            };
+            talks.push(plain(dialogue(None)));
+            talks.push(at_once(dialogue(Some((Begin::AtOnce, tls.clone())))));
+            let asks = dialogue(Some((Begin::Asked, tls.clone())));
+            talks.push(asked(asks, lines(protocol)));
+        }
+    }
+    talks.push(plain(dns(true)));
+    talks.push(plain(sip(Transport::Tcp)));
+    talks.push(at_once(sip(Transport::Tls(tls.clone()))));
+    talks.push(plain(ProbeKind::Agent(Agent::default())));
+    talks.push(plain(ProbeKind::Finger(finger::Finger {
+        user: "me".to_owned(),
+    })));
+    talks
+}
+
+/// Every way in which datagrams are spoken with.
+fn in_datagrams() -> Vec<ProbeKind> {
+    let secret = Secret("shared".to_owned());
+    let login = Login {
+        user: "me".to_owned(),
+        password: Secret("secret".to_owned()),
+    };
+    let radius = |login| {
+        ProbeKind::Radius(radius::Radius {
+            secret: secret.clone(),
+            login,
+        })
+    };
+    vec![
+        ProbeKind::Udp(Udp {
+            send: b"HELLO".to_vec(),
+            expect: Reply::With(b"HELLO".to_vec()),
+        }),
+        radius(None),
+        radius(Some(login)),
+        dns(false),
+        sip(Transport::Udp),
+    ]
+}
+
+fn dns(tcp: bool) -> ProbeKind {
+    ProbeKind::Dns(dns::Dns {
+        name: dns::Name::new("example.test").unwrap(),
+        record: dns::Record::A,
+        rcode: dns::Rcode::NoError,
+        answers: Vec::new(),
+        tcp,
+    })
+}
+
+fn sip(transport: Transport) -> ProbeKind {
+    ProbeKind::Sip(Sip {
+        transport,
+        host: None,
+        user: None,
+        password: None,
+        status: vec![(200, 299)],
+    })
+}
+
+/// What a server and a probe say before TLS.
+fn lines(protocol: Protocol) -> Vec<Turn> {
+    let lines: &[&str] = match protocol {
+        Protocol::Smtp | Protocol::Submission => &["220 a", "250 b", "220 c"],
+        Protocol::Imap => &["* OK a", "s OK b"],
+        Protocol::Pop3 => &["+OK a", "+OK b"],
+        Protocol::Ftp => &["220 a", "234 b"],
+        Protocol::Nntp => &["200 a", "382 b"],
+    };
+    let turns = lines
+        .iter()
+        .flat_map(|line| [Turn::Hears(None), says(format!("{line}\r\n"))]);
+    // The greeting comes unasked.
+    turns.skip(1).collect()
+}
+
+/// Of a server that has TLS.
+fn mysql_greeting() -> Vec<u8> {
+    let greeting = [
+        b"\x0a8.0.36\0\x07\0\0\0abcdefgh\0".as_slice(),
+        b"\x08\xaa\x2d\x02\0\x08\0\x15",
+        &[0; 10],
+        b"ijklmnopqrst\0mysql_native_password\0",
+    ]
+    .concat();
+    let length = u8::try_from(greeting.len()).unwrap();
+    [&[length, 0, 0, 0], greeting.as_slice()].concat()
+}
+
+/// How a server misbehaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Misbehaviour {
+    IsSilent,
+    Closes,
+    SaysGarbage,
+    SaysGarbageByteByByte,
+    TalksWithoutEnd,
+    TalksInOneEndlessLine,
+}
+
+const EVERY: [Misbehaviour; 6] = [
+    Misbehaviour::IsSilent,
+    Misbehaviour::Closes,
+    Misbehaviour::SaysGarbage,
+    Misbehaviour::SaysGarbageByteByByte,
+    Misbehaviour::TalksWithoutEnd,
+    Misbehaviour::TalksInOneEndlessLine,
+];
+
+const GARBAGE: &[u8] = b"\x00\xff\x1b[31m nonsense\r\n";
+
+impl Misbehaviour {
+    /// Does so towards one probe; counts the bytes that it could get rid of.
+    async fn show<S: AsyncRead + AsyncWrite + Unpin>(self, mut stream: S, said: &AtomicUsize) {
+        let endless: &[u8] = match self {
+            Self::IsSilent => return hold(stream).await,
+            Self::Closes => return,
+            Self::SaysGarbage => {
+                let _ = stream.write_all(GARBAGE).await;
+                return hold(stream).await;
+            }
+            Self::SaysGarbageByteByByte => {
+                // Whatever the probe takes, there is one byte more.
+                loop {
+                    drip(&mut stream, GARBAGE).await;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+            Self::TalksWithoutEnd => &b"whatever it takes\r\n".repeat(400),
+            Self::TalksInOneEndlessLine => &[b'x'; 8192],
+        };
+        while stream.write_all(endless).await.is_ok() {
+            said.fetch_add(endless.len(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// When a server begins to misbehave.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Moment {
+    AtOnce,
+    InsteadOfTls,
+    WithinTls,
+}
+
+async fn take(turns: &[Turn], stream: &mut TcpStream) {
+    for turn in turns {
+        let done = match turn {
+            Turn::Says(words) => stream.write_all(words).await,
+            Turn::Hears(Some(length)) => stream.read_exact(&mut vec![0; *length]).await.map(drop),
+            Turn::Hears(None) => stream.read(&mut [0; 1024]).await.map(drop),
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a probe says of a server that misbehaves so.
+async fn reason(talk: Talk, moment: Moment, misbehaviour: Misbehaviour, who: &Authority) -> String {
+    let case = format!("{:?}, {moment:?} {misbehaviour:?}", talk.kind);
+    let acceptor = who.good().acceptor();
+    let said = Arc::new(AtomicUsize::new(0));
+    let before = match moment {
+        Moment::AtOnce => Vec::new(),
+        Moment::InsteadOfTls | Moment::WithinTls => talk.before_tls.unwrap(),
+    };
+    let counter = Arc::clone(&said);
+    let server = Server::new(move |mut stream| {
+        let (acceptor, before, said) = (acceptor.clone(), before.clone(), Arc::clone(&counter));
+        async move {
+            take(&before, &mut stream).await;
+            if moment == Moment::WithinTls {
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    misbehaviour.show(stream, &said).await;
+                }
+            } else {
+                misbehaviour.show(stream, &said).await;
+            }
+        }
+    })
+    .await;
+    let asked = ask_briefly(server.address(), talk.kind);
+    let result = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    let failure = result.expect(&case).expect_err(&case);
+    assert!(failure.concerns_server(), "{case}: {failure}");
+    let said = said.load(Ordering::Relaxed);
+    assert!(said < FLOOD, "{case}: {said} bytes were taken");
+    let reason = failure.to_string();
+    assert_is_understood(&case, &reason);
+    match misbehaviour {
+        Misbehaviour::IsSilent => {
+            assert!(reason.contains("timed out after 1s"), "{case}: {reason}")
+        }
+        Misbehaviour::Closes => {
+            let words = [
+                "closed the connection",
+                "end of the connection",
+                "reset",
+                "broken pipe",
+            ];
+            let told = words.iter().any(|word| reason.contains(word));
+            // A busy host may be too late for it.
+            assert!(told || reason.contains("timed out"), "{case}: {reason}");
+        }
+        Misbehaviour::SaysGarbage
+        | Misbehaviour::SaysGarbageByteByByte
+        | Misbehaviour::TalksWithoutEnd
+        | Misbehaviour::TalksInOneEndlessLine => {}
+    }
+    reason
+}
+
+/// A reason is one short line that can be printed, in words and not in numbers of errors.
+fn assert_is_understood(case: &str, reason: &str) {
+    let printable = reason.chars().all(|it| !it.is_control());
+    let short = (5..300).contains(&reason.chars().count());
+    let in_words = !["os error", "Err(", "Some(", "Error {", "Kind::", "\\u{"]
+        .iter()
+        .any(|word| reason.contains(word));
+    assert!(printable && short && in_words, "{case}: {reason}");
+}
+
+#[test]
+fn every_kind_is_here() {
+    let talks = talks(&Tls::default());
+    let stream = talks.iter().map(|talk| talk.kind.name());
+    let datagrams = in_datagrams();
+    let datagrams = datagrams.iter().map(ProbeKind::name);
+    let here: BTreeSet<&str> = stream.chain(datagrams).chain(DEAF).collect();
+    let all: BTreeSet<&str> = ProbeKind::NAMES.iter().copied().collect();
+    assert_eq!(here, all);
+}
+
+#[tokio::test]
+async fn no_server_that_misbehaves_is_taken_for_a_good_one() {
+    let authority = Arc::new(Authority::new());
+    let mut cases = JoinSet::new();
+    for talk in talks(&authority.tls()) {
+        for misbehaviour in EVERY {
+            for moment in [Moment::AtOnce, Moment::InsteadOfTls, Moment::WithinTls] {
+                if moment == Moment::AtOnce || talk.before_tls.is_some() {
+                    let (talk, authority) = (talk.clone(), Arc::clone(&authority));
+                    cases.spawn(async move {
+                        reason(talk, moment, misbehaviour, &authority).await;
+                    });
+                }
+            }
+        }
+    }
+    assert!(cases.len() > 500, "{}", cases.len());
+    while let Some(done) = cases.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_certificate_that_is_not_good_is_taken_for_a_good_one() {
+    let authority = Authority::new();
+    let stranger = Authority::new();
+    let certificates = [
+        (
+            authority.issue(&["127.0.0.1"], 2002),
+            "the certificate has expired",
+        ),
+        (
+            authority.issue(&["another.example"], 2099),
+            "the certificate is not for 127.0.0.1",
+        ),
+        (
+            stranger.good(),
+            "the certificate is from an authority that is not trusted here",
+        ),
+    ];
+    for talk in talks(&authority.tls()) {
+        let Some(before) = talk.before_tls else {
+            continue;
+        };
+        for (certificate, expected) in &certificates {
+            let (acceptor, before) = (certificate.acceptor(), before.clone());
+            let server = Server::new(move |mut stream| {
+                let (acceptor, before) = (acceptor.clone(), before.clone());
+                async move {
+                    take(&before, &mut stream).await;
+                    let _ = acceptor.accept(stream).await;
+                }
+            })
+            .await;
+            let result = ask(server.address(), talk.kind.clone()).await;
+            let reason = result.unwrap_err().to_string();
+            assert_eq!(reason, *expected, "{:?}", talk.kind);
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_datagram_that_is_no_answer_is_taken_for_one() {
+    let mut cases = JoinSet::new();
+    for kind in in_datagrams() {
+        for datagram in [b"".as_slice(), GARBAGE, &[b'x'; 50_000]] {
+            for without_end in [false, true] {
+                cases.spawn(is_not_taken_for_an_answer(
+                    kind.clone(),
+                    datagram,
+                    without_end,
+                ));
+            }
+        }
+        cases.spawn(async move {
+            let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let address = closed.local_addr().unwrap();
+            drop(closed);
+            let failure = ask(address, kind).await.unwrap_err();
+            assert_eq!(failure.to_string(), "port unreachable");
+        });
+    }
+    while let Some(done) = cases.join_next().await {
+        done.unwrap();
+    }
+}
+
+/// Asks a server that sends this, or nothing if it is empty, once or without end.
+async fn is_not_taken_for_an_answer(kind: ProbeKind, datagram: &'static [u8], without_end: bool) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (_, probe) = socket.recv_from(&mut [0; 2000]).await.unwrap();
+        if !datagram.is_empty() {
+            while socket.send_to(datagram, probe).await.is_ok() && without_end {
+                tokio::task::yield_now().await;
+            }
+        }
+        hold(socket).await;
+    });
+    let case = format!("{kind:?}, {} bytes, {without_end}", datagram.len());
+    let asked = ask_briefly(address, kind);
+    let result = tokio::time::timeout(Duration::from_secs(60), asked).await;
+    server.abort();
+    let failure = result.expect(&case).expect_err(&case);
+    assert!(failure.concerns_server(), "{case}: {failure}");
+    let reason = failure.to_string();
+    assert_is_understood(&case, &reason);
+    let silent = datagram.is_empty();
+    assert!(
+        !silent || reason.contains("timed out after 1s"),
+        "{case}: {reason}"
+    );
+}

@@ -1,0 +1,82 @@
+//! What is said of the files that probes need for TLS.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use rcgen::{CertificateParams, KeyPair};
+
+use super::GOOD;
+use crate::config::{HostFacts, keys, parse};
+
+#[test]
+fn the_files_of_tls_are_tried_on_the_host_that_needs_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, text: &str, mode: u32| {
+        std::fs::write(path(name), text).unwrap();
+        std::fs::set_permissions(path(name), Permissions::from_mode(mode)).unwrap();
+    };
+    keys::generate(path("cluster.key").as_ref()).unwrap();
+    let own = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["probe.example".to_owned()]).unwrap();
+    let certificate = certificate.self_signed(&own).unwrap().pem();
+    write("good.pem", &certificate, 0o644);
+    write("own.key", &own.serialize_pem(), 0o640);
+    write("shown.key", &own.serialize_pem(), 0o644);
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    write("other.key", &other, 0o600);
+    write("empty.pem", "", 0o644);
+    std::fs::create_dir(path("folder.pem")).unwrap();
+
+    let said = |tls: &str, host: &HostFacts| {
+        let tls = tls.replace('<', &format!("\"{}/", folder.path().display()));
+        let probe = format!(
+            "probe = {{ https = \"/\", tls = {{ {} }} }}",
+            tls.replace('>', "\"")
+        );
+        let text = GOOD
+            .replace("/etc/caribe/cluster.key", &path("cluster.key"))
+            .replace(
+                "probe = { http = \"/\", interval = \"6s\", timeout = \"2s\" }",
+                &probe,
+            );
+        let report = parse(&text, "test.toml", host).err();
+        let diagnostics = report.iter().flat_map(|report| report.diagnostics());
+        let line = text.lines().position(|line| *line == probe).unwrap() + 1;
+        let said: Vec<String> = diagnostics
+            .map(|fault| {
+                assert_eq!(fault.line, Some(line), "{}", fault.message);
+                fault.message.replace(&path(""), "")
+            })
+            .collect();
+        said.join("; ")
+    };
+    let table = [
+        ("ca = <good.pem>", ""),
+        ("certificate = <good.pem>, private_key = <own.key>", ""),
+        ("ca = <no.pem>", "there is no file no.pem on this host"),
+        ("ca = <folder.pem>", "folder.pem is not a regular file"),
+        ("ca = <empty.pem>", "no certificate in empty.pem"),
+        ("ca = <own.key>", "no certificate in own.key"),
+        (
+            "certificate = <empty.pem>, private_key = <own.key>",
+            "no certificate in empty.pem",
+        ),
+        (
+            "certificate = <good.pem>, private_key = <no.key>",
+            "there is no file no.key on this host",
+        ),
+        (
+            "certificate = <good.pem>, private_key = <other.key>",
+            "the key in other.key is not that of the certificate in good.pem",
+        ),
+        (
+            "certificate = <good.pem>, private_key = <shown.key>",
+            "everybody on this host has a right to the private key shown.key, whose mode is 0644",
+        ),
+    ];
+    for (tls, expected) in table {
+        assert_eq!(said(tls, &HostFacts::named("ha1")), expected, "{tls}");
+        assert_eq!(said(tls, &HostFacts::unchecked()), "", "{tls}");
+    }
+}
