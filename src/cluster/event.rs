@@ -1,12 +1,12 @@
 //! What goes into the machine and what comes out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::heartbeat::{Fitness, Heartbeat};
+use super::heartbeat::{Fitness, Heartbeat, Station};
 use super::settings::Settings;
 
 /// Everything that the machine can be told.
@@ -38,6 +38,8 @@ pub enum Input {
     /// Whether this director reaches none of its reachability targets. Until told, it is taken to
     /// reach some.
     CutOff(bool),
+    /// Where this director answers for VIPs, or would. Until told, nowhere.
+    Stations(BTreeSet<Station>),
     /// What [`Output::Activate`] asked for is done: the group's VIPs are there and announced.
     Raised {
         /// The group.
@@ -88,6 +90,10 @@ pub enum Output {
         epoch: u64,
         /// What made it so.
         why: Taken,
+        /// No director has held it lately, so somebody else may have its VIPs: the network is to be
+        /// asked before they are put.
+        #[serde(default)]
+        ask: bool,
     },
     /// Answer no more for the group's VIPs and announce them no more, but go on to forward what
     /// comes for them. [`Output::Deactivate`] follows, or [`Output::Activate`] if nobody wanted
@@ -112,6 +118,13 @@ pub enum Output {
     Announce {
         /// The group.
         group: String,
+    },
+    /// Where a peer answers for VIPs, or would.
+    Stations {
+        /// The peer.
+        peer: String,
+        /// There.
+        stations: BTreeSet<Station>,
     },
     /// Something that an operator wants to know.
     Event(Event),

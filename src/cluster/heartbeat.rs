@@ -1,12 +1,15 @@
 //! What directors tell each other.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::model::Digest;
+
+/// The Ethernet address of an interface.
+pub type Station = [u8; 6];
 
 /// A director's word about itself, sent on every path at every keepalive.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -29,6 +32,9 @@ pub struct Heartbeat {
     pub echoes: BTreeMap<String, Echo>,
     /// Its part in each group.
     pub claims: BTreeMap<String, Claim>,
+    /// Where it answers for VIPs, or would: by that it is known when it does so and should not.
+    #[serde(default)]
+    pub stations: BTreeSet<Station>,
 }
 
 /// The last heartbeat that the sender has heard from a peer.

@@ -4,7 +4,7 @@
 //! lives, kept by a process that outlives it, and sent when it has died: its peers need not wait
 //! until they find out by themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::heartbeat::Heartbeat;
@@ -32,6 +32,7 @@ impl Heartbeat {
             answer: false,
             echoes: BTreeMap::new(),
             claims: BTreeMap::new(),
+            stations: BTreeSet::new(),
         }
     }
 

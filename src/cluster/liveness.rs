@@ -1,10 +1,10 @@
 //! What is known of one peer: which of its words to trust, and whether it lives.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::event::DeathCause;
-use super::heartbeat::{Claim, Echo, Heartbeat};
+use super::heartbeat::{Claim, Echo, Heartbeat, Station};
 use super::histogram::Histogram;
 use super::packet::Dropped;
 use super::rhythm::Rhythm;
@@ -143,6 +143,8 @@ pub(super) struct Peer {
     pub(super) compared: Option<(Digest, Digest)>,
     pub(super) stopping: bool,
     pub(super) claims: BTreeMap<String, Claim>,
+    /// Where it said last that it answers for VIPs, alive or dead.
+    pub(super) stations: BTreeSet<Station>,
 }
 
 impl Peer {

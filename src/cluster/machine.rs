@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::event::{Event, Input, Left, Output};
-use super::heartbeat::Role;
+use super::heartbeat::{Role, Station};
 use super::liveness::{Deadlines, Peer, SentLog};
 use super::ownership::{Group, Leaving};
 use super::packet::Dropped;
@@ -49,6 +49,8 @@ pub struct Machine {
     stop: Stop,
     /// None of the reachability targets is reached.
     cut_off: bool,
+    /// Where we answer for VIPs, or would.
+    stations: BTreeSet<Station>,
     urgent: Option<Urgent>,
     /// Something has changed that the others must know at once.
     changed: bool,
@@ -144,6 +146,7 @@ impl Machine {
             doubt: None,
             stop: Stop::No,
             cut_off: false,
+            stations: BTreeSet::new(),
             urgent: None,
             changed: false,
             answer: false,
@@ -193,6 +196,10 @@ impl Machine {
             Input::CutOff(cut_off) => {
                 self.end_doubt();
                 self.cut_off = cut_off;
+            }
+            Input::Stations(stations) => {
+                self.end_doubt();
+                self.stations = stations;
             }
             Input::Raised { group: _ } => self.end_doubt(),
             Input::Released { group } => {

@@ -103,11 +103,12 @@ mod status;
 
 pub use auth::{KeyId, Keys, TAG_LEN};
 pub use event::{Answer, DeathCause, Event, Input, Left, Output, Refusal, Taken, Unsuited};
-pub use heartbeat::{Claim, Echo, Fitness, Heartbeat, Rank, Role, Standing};
+pub use heartbeat::{Claim, Echo, Fitness, Heartbeat, Rank, Role, Standing, Station};
 pub use histogram::Histogram;
 pub use machine::Machine;
 pub use packet::{
-    Codec, Dropped, Limit, MAX_DATAGRAM, MAX_DIRECTORS, MAX_GROUPS, MAX_NAME, datagram_len,
+    Codec, Dropped, Limit, MAX_DATAGRAM, MAX_DIRECTORS, MAX_GROUPS, MAX_NAME, MAX_STATIONS,
+    datagram_len,
 };
 pub use recording::{Counted, Difference, Line, Replay, Start, Step};
 pub use rhythm::Rhythm;

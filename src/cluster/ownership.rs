@@ -21,6 +21,10 @@ const OFFER_PAUSE: Duration = Duration::from_secs(60);
 /// them has been replaced by its announcements, the later ones of the first second included.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 
+/// Of a group that nobody has held for so long, and for longer than its takeover may take, somebody
+/// who is no director may have the VIPs.
+const LATELY: Duration = Duration::from_secs(10);
+
 /// What a director knows of one group.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -59,6 +63,8 @@ pub(super) struct Group {
     pub(super) unfit_told: bool,
     /// Since when nobody is active.
     free: Option<Time>,
+    /// When somebody was last known to hold it.
+    held: Option<Time>,
     /// Who deserves the group more than we, and since when.
     better: Option<(String, Time)>,
     /// Who did not take it when offered, and until when it is offered nothing.
@@ -169,6 +175,7 @@ impl Group {
             declined: false,
             unfit_told: false,
             free: None,
+            held: None,
             better: None,
             shunned: None,
         }
@@ -215,6 +222,9 @@ impl Group {
         now: Time,
     ) -> (Verdict, Option<Time>) {
         self.look_for_owner(me, peers);
+        if self.owner.is_some() || self.role == Role::Releasing {
+            self.held = Some(now);
+        }
         match self.role {
             Role::Releasing => self.judge_releasing(me, peers, now),
             Role::Active => self.judge_active(me, peers, now),
@@ -427,6 +437,7 @@ impl Group {
             .iter()
             .any(|peer| is_held_by(me, *peer, ours) || said_held(me, *peer, peers))
         {
+            self.held = Some(now);
             self.free = None;
             self.unfit_told = false;
             return (Verdict::Keep, None);
@@ -510,6 +521,13 @@ impl Group {
             Some(DeathCause::Refused) => Taken::Refused { by: last },
             Some(DeathCause::Stopped) | None => Taken::Released { by: last },
         }
+    }
+
+    /// Whether its VIPs are the cluster's, as a director has held it until now.
+    pub(super) fn was_held_lately(&self, me: Me<'_>, peers: usize, now: Time) -> bool {
+        let directors = u32::try_from(peers).unwrap_or(u32::MAX).saturating_add(1);
+        let lately = LATELY.max(me.deadtime.saturating_mul(directors));
+        self.held.is_some_and(|held| now <= held + lately)
     }
 
     /// Becomes active, with an epoch above any that is known.

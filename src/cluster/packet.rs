@@ -14,6 +14,8 @@
 //! | 1 + n | sender name |
 //! | 28 each | peer: id 8, session 8, counter 8, held in microseconds 4 (all ones: never heard) |
 //! | 23 each | group: id 8, epoch 8, fitness 2, priority 2, flags 1, owner 1, offer 1 |
+//! | 1 | number of stations |
+//! | 6 each | station: an Ethernet address of the sender |
 //! | 32 | HMAC-SHA256 over all bytes before it |
 //!
 //! The id of a peer or a group is the first eight bytes of the SHA-256 of its name; what the
@@ -25,7 +27,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ring::digest;
@@ -41,6 +43,9 @@ pub use crate::config::model::{MAX_DIRECTORS, MAX_GROUPS};
 /// The longest name of a cluster or a director, in bytes; Linux's longest host name.
 pub const MAX_NAME: usize = 64;
 
+/// So many Ethernet addresses a heartbeat carries at most; the rest is left out.
+pub const MAX_STATIONS: usize = 8;
+
 /// No datagram is longer: it fits unfragmented into an Ethernet frame with room for a tunnel.
 pub const MAX_DATAGRAM: usize = 1400;
 
@@ -49,20 +54,21 @@ const VERSION: u8 = 1;
 const HEADER: usize = 44 + 2 * SECTIONS.len();
 const PEER: usize = 28;
 const GROUP: usize = 23;
+const STATION: usize = 6;
 const NOBODY: u8 = 255;
 const SOMEBODY: u8 = 254;
 const NEVER: u32 = u32::MAX;
 
 const _: () = assert!(
-    HEADER + 2 * (1 + MAX_NAME) + (MAX_DIRECTORS - 1) * PEER + MAX_GROUPS * GROUP + TAG_LEN
-        <= MAX_DATAGRAM
+    datagram_len(MAX_DIRECTORS - 1, MAX_GROUPS, 2 * MAX_NAME, MAX_STATIONS) <= MAX_DATAGRAM
 );
 
-/// The length of the datagram of a director with so many peers and groups; `names` is the length
-/// of the cluster's and its own together.
+/// The length of the datagram of a director with so many peers, groups and Ethernet addresses;
+/// `names` is the length of the cluster's and its own together.
 #[must_use]
-pub fn datagram_len(peers: usize, groups: usize, names: usize) -> usize {
-    HEADER + 2 + names + peers * PEER + groups * GROUP + TAG_LEN
+pub const fn datagram_len(peers: usize, groups: usize, names: usize, stations: usize) -> usize {
+    let lists = peers * PEER + groups * GROUP + 1 + stations * STATION;
+    HEADER + 2 + names + lists + TAG_LEN
 }
 
 type Id = [u8; 8];
@@ -242,6 +248,11 @@ impl Codec {
             out.push(index(claim.owner.as_ref()));
             out.push(index(claim.offer.as_ref()));
         }
+        let stations = heartbeat.stations.len().min(MAX_STATIONS);
+        out.push(u8::try_from(stations).unwrap_or(0));
+        for station in heartbeat.stations.iter().take(stations) {
+            out.extend(station);
+        }
         let tag = self.keys.sign(&out);
         out.extend(tag.as_ref());
         out
@@ -352,7 +363,13 @@ impl Codec {
                 );
             }
         }
-        if !reader.0.is_empty() {
+        // Whoever has none may leave out how many.
+        let [count] = reader.array().unwrap_or([0]);
+        let mut stations = BTreeSet::new();
+        for _ in 0..count {
+            stations.insert(reader.array()?);
+        }
+        if !reader.0.is_empty() || usize::from(count) > MAX_STATIONS {
             return None;
         }
         Some(Heartbeat {
@@ -365,6 +382,7 @@ impl Codec {
             answer: header.flags & 2 != 0,
             echoes,
             claims,
+            stations,
         })
     }
 }

@@ -595,7 +595,9 @@ impl World {
                     }
                 }
             }
-            Output::Activate { group, epoch, why } => {
+            Output::Activate {
+                group, epoch, why, ..
+            } => {
                 self.report.moves.push((self.now, i, group.clone(), true));
                 self.check_taken(i, &group, epoch, &why)?;
                 self.hosts[i].holds.insert(group.clone());
@@ -642,7 +644,7 @@ impl World {
                     return Err(format!("{} announces {group}, which it has not", NAMES[i]));
                 }
             }
-            Output::Event(_) => {}
+            Output::Event(_) | Output::Stations { .. } => {}
             Output::Answer { id, answer } => self.check_answer(i, id, &answer)?,
             Output::Stopped => {
                 if !self.hosts[i].holds.is_empty() {

@@ -206,6 +206,9 @@ pub struct Group {
     pub failback: Failback,
     /// The director preferred for this group before any priority.
     pub prefer: Option<String>,
+    /// How long its addresses are asked for when no director has held it lately; zero means that
+    /// nobody is waited for.
+    pub ask_first: Duration,
     /// The addresses that move together. Never empty, no address twice.
     pub vips: Vec<Vip>,
     /// Interfaces whose loss of carrier makes a director unfit.

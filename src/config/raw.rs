@@ -79,6 +79,7 @@ pub(super) struct Group {
     pub(super) prefer: Field<String>,
     pub(super) failback: Field<Failback>,
     pub(super) failback_delay: Field<Duration>,
+    pub(super) ask_first: Field<Duration>,
     pub(super) monitor_links: Field<Vec<At<String>>>,
 }
 
@@ -249,6 +250,7 @@ fn group(table: &Table<'_>, faults: &mut Faults) -> Group {
             _ => None,
         }),
         failback_delay: table.duration(&c::FAILBACK_DELAY, faults),
+        ask_first: table.duration(&c::ASK_FIRST, faults),
         monitor_links: table.interfaces(&c::MONITOR_LINKS, faults),
     }
 }

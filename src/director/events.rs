@@ -135,6 +135,21 @@ pub enum What {
     VipsGone { group: String, vips: usize },
     /// Somebody else has removed a VIP; it is put back.
     VipLost { address: String, interface: String },
+    /// A host that is no director has a VIP, which is not put until it leaves.
+    VipRefused {
+        address: String,
+        interface: String,
+        mac: String,
+    },
+    /// Another host, which may be a director, answers for a VIP that is here.
+    VipContested {
+        address: String,
+        interface: String,
+        mac: String,
+        director: Option<String>,
+    },
+    /// It no longer does.
+    VipYielded { address: String, interface: String },
     /// A VIP is not as it shall be.
     VipFailed { problem: String },
     /// A monitored link is up or down.

@@ -37,8 +37,10 @@ mod view;
 mod watchdog;
 mod wishes;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +57,7 @@ pub use wishes::SaveError;
 
 use crate::clock;
 use crate::cluster::{Codec, Heartbeat, Input, Keys, Limit, Settings};
+use crate::config::model::{Config, HeartbeatPath};
 use crate::config::{KeyRing, Loaded};
 use crate::lvs::{self, Owned};
 use crate::vip::{self, Vips};
@@ -176,7 +179,8 @@ impl Director {
             .values()
             .flat_map(|group| group.monitor_links.clone())
             .collect();
-        let vips = Vips::open(&vips, &links, now)?;
+        let mut vips = Vips::open(&vips, &links, now)?;
+        vips.know(addresses_of_others(config, &loaded.node));
         realtime::give_memory_back();
         match realtime::lock_memory() {
             Ok(true) => {}
@@ -269,6 +273,22 @@ impl Director {
     pub async fn run(self, stop: impl Future<Output = ()>) -> bool {
         self.core.run(stop).await
     }
+}
+
+/// The addresses of the other directors, as far as the configuration tells them.
+fn addresses_of_others(config: &Config, node: &str) -> BTreeMap<String, Vec<IpAddr>> {
+    let others = config.directors.values().filter(|it| it.name != node);
+    others
+        .map(|director| {
+            let addresses = director.paths.iter().filter_map(|path| match path {
+                HeartbeatPath::Udp(address) => Some(*address),
+                HeartbeatPath::Broadcast { .. }
+                | HeartbeatPath::Multicast { .. }
+                | HeartbeatPath::Serial { .. } => None,
+            });
+            (director.name.clone(), addresses.collect())
+        })
+        .collect()
 }
 
 /// What an operator wished in an earlier run, if it was to last.

@@ -14,7 +14,7 @@ mod takeover;
 pub(super) use command::{Command, Teller};
 pub(super) use report::Report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
@@ -29,7 +29,7 @@ use super::realtime;
 use super::recorder::Recorded;
 use super::watchdog::Beats;
 use crate::clock::{self, Time};
-use crate::cluster::{Answer, Codec, Dropped, Input};
+use crate::cluster::{Answer, Codec, Dropped, Input, Station};
 use crate::config::model::Config;
 use crate::vip::Vips;
 use command::Ear;
@@ -120,6 +120,8 @@ struct Work {
     /// Operators who wait for an answer.
     asked: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_asked: u64,
+    /// Where VIPs are answered for here, as was told last.
+    stations: BTreeSet<Station>,
     keepalive: Duration,
     /// When anybody was heard last.
     heard: Time,
@@ -150,6 +152,7 @@ impl Work {
             chronicle: Chronicle::default(),
             asked: BTreeMap::new(),
             last_asked: 0,
+            stations: BTreeSet::new(),
             keepalive: config.heartbeat.keepalive,
             heard: Time::ZERO,
             busy_turns: 0,
@@ -160,6 +163,7 @@ impl Work {
     fn run(&mut self) {
         let now = clock::now();
         self.adopt(now);
+        self.tell_stations(now);
         self.tell_fitness(now);
         let mut woken = Woken::default();
         while !self.stopped {
@@ -255,11 +259,12 @@ impl Work {
         if now < self.reporter.due() && !self.stopped {
             return false;
         }
+        self.tell_stations(now);
         let known = Known {
             cluster: self.machine.get().status(now),
             amiss: self.groups.amiss(),
             sent: self.sent,
-            lost: self.vips.counts().lost,
+            vip_counts: self.vips.counts(),
             takeovers: self.chronicle.takeovers().clone(),
         };
         let vips = self.reporter.has_news().then(|| self.vip_statuses());

@@ -286,4 +286,10 @@ pub struct Counters {
     pub drift_repaired: u64,
     /// VIPs that somebody removed and that have been put back.
     pub vips_restored: u64,
+    /// Times that another host was found to answer for a VIP.
+    #[serde(default)]
+    pub vips_claimed: u64,
+    /// Times that a VIP was announced against it.
+    #[serde(default)]
+    pub vips_defended: u64,
 }

@@ -282,7 +282,9 @@ impl View<'_> {
             late: counted.late,
             takeovers: counted.takeovers,
             drift_repaired: self.table.drift + self.table.sync.drift,
-            vips_restored: pulse.lost,
+            vips_restored: pulse.vip_counts.lost,
+            vips_claimed: pulse.vip_counts.claimed,
+            vips_defended: pulse.vip_counts.defended,
         }
     }
 }

@@ -74,6 +74,22 @@ impl Announcer {
         }
     }
 
+    /// Announces an address once more, at once; its schedule goes on from there.
+    pub fn hasten(&mut self, vip: &Vip, now: Time) {
+        let forms = Form::of(vip.address.addr());
+        let Some(round) = self.rounds.get_mut(vip) else {
+            return;
+        };
+        for form in forms {
+            // A form of the present round that has left already does so with the next.
+            if self.repeats.remove(&(round.due, *form, vip.clone())) {
+                self.repeats
+                    .insert((now.min(round.due), *form, vip.clone()));
+            }
+        }
+        round.due = now.min(round.due);
+    }
+
     /// Ends the schedule of an address: nothing more is sent for it.
     pub fn withdraw(&mut self, vip: &Vip) {
         let Some(round) = self.rounds.remove(vip) else {

@@ -100,6 +100,14 @@ impl Duties {
         self.places.get(place)
     }
 
+    /// Whether a place is to have a VIP, quiet or not.
+    pub(super) fn wants(&self, place: &Place) -> bool {
+        self.get(place).is_some_and(|duty| match duty.goal {
+            Goal::Present(_) | Goal::Quiet(_) => true,
+            Goal::Absent => false,
+        })
+    }
+
     /// Works on a place again as soon as may be: now, or [`RETRY`] after the last time if that was
     /// a success that somebody has undone.
     pub(super) fn revive(&mut self, place: &Place, now: Time) {

@@ -1,5 +1,6 @@
 //! What the VIPs need of the host, and the host itself: netlink, a packet socket, sysctls.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use std::{fs, io};
@@ -7,7 +8,10 @@ use std::{fs, io};
 use ipvs::netlink::{self, Batch, Connection, Family, KernelError};
 use rustix::io::Errno;
 
+use super::answers::{Answer, Answers};
+use super::frame::Mac;
 use super::message::{self, Change};
+use super::neighbour;
 use super::packet::{Envelope, PacketSocket};
 use super::route::{self, Route};
 use super::table::Event;
@@ -46,6 +50,15 @@ pub trait Host {
     /// What befell the first.
     fn send(&mut self, envelopes: &[Envelope]) -> Result<usize, Errno>;
 
+    /// Who has said to have which address since the last call, asked or not.
+    fn answers(&mut self) -> Vec<Answer>;
+
+    /// Forgets what has been said so far.
+    fn discard_answers(&mut self);
+
+    /// Where the kernel has last found a neighbour of an interface.
+    fn neighbour(&mut self, index: u32, address: IpAddr) -> Option<Mac>;
+
     /// Whether the host forwards IPv6 packets that come in by this interface.
     fn is_router(&self, interface: &str) -> bool;
 
@@ -73,6 +86,8 @@ pub struct Kernel {
     requests: Connection,
     events: Connection,
     packets: PacketSocket,
+    /// `None` where nobody asks.
+    answers: Option<Answers>,
     batch: Batch,
 }
 
@@ -104,7 +119,20 @@ impl Kernel {
             requests,
             events,
             packets,
+            answers: None,
             batch: Batch::default(),
+        })
+    }
+
+    /// As [`Self::open`], for one that wants to hear who else has its addresses.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn listening() -> Result<Self, OpenError> {
+        let answers = Some(Answers::open().map_err(OpenError::Packet)?);
+        Ok(Self {
+            answers,
+            ..Self::open()?
         })
     }
 }
@@ -184,6 +212,26 @@ impl Host for Kernel {
 
     fn send(&mut self, envelopes: &[Envelope]) -> Result<usize, Errno> {
         self.packets.send(envelopes)
+    }
+
+    fn answers(&mut self) -> Vec<Answer> {
+        self.answers.as_ref().map_or_else(Vec::new, Answers::take)
+    }
+
+    fn discard_answers(&mut self) {
+        self.answers.iter().for_each(Answers::discard);
+    }
+
+    fn neighbour(&mut self, index: u32, address: IpAddr) -> Option<Mac> {
+        let request = neighbour::request(index, address);
+        // Kernels before 5.0 know no such question, and one that has never met it no answer.
+        let replies = self
+            .requests
+            .request(libc::RTM_GETNEIGH, 0, &request)
+            .ok()?;
+        replies
+            .iter()
+            .find_map(|message| neighbour::decode(message.kind, message.payload))
     }
 
     fn is_router(&self, interface: &str) -> bool {

@@ -8,6 +8,10 @@
 //! it: its address is replaced by a local route, which neither ARP nor neighbour discovery answers
 //! for.
 //!
+//! A VIP that no director has held lately is asked for before it is put, as somebody else may have
+//! it ([`Vips::claim`]); one that a director has held until now is put at once ([`Vips::put`]) and
+//! asked for beside. See the [`prober`] for what an answer means.
+//!
 //! An address of the configuration belongs to us wherever it came from. One that is there when it
 //! is to be put is adopted, and when its group leaves, or at a start that doesn't own the group, it
 //! is removed, be it left by an earlier run, by another daemon or by hand: two hosts that hold one
@@ -16,21 +20,25 @@
 //! namespace is assumed.
 
 pub mod announcer;
+mod answers;
 pub mod carrier;
 mod duties;
 pub mod frame;
 pub mod host;
 pub mod message;
+mod neighbour;
 mod packet;
+pub mod prober;
 mod problem;
 mod release;
 pub mod route;
 pub mod table;
 mod vips;
 
+pub use answers::Answer;
 pub use duties::{Place, RETRY};
 pub use host::{Host, Kernel, OpenError};
 pub use packet::{Envelope, PacketSocket};
-pub use problem::{Action, Problem};
+pub use problem::{Action, Problem, Shown};
 pub use release::{Released, release};
 pub use vips::{CHUNK, Counts, Output, Vips};

@@ -1,18 +1,18 @@
-//! The packet socket that announcements leave through.
+//! The packet socket that announcements leave through, and the addresses of packet sockets.
 #![expect(
     unsafe_code,
     reason = "rustix has no link-layer address and lets callers bring their own kinds only so"
 )]
 
 use std::io::IoSlice;
-use std::mem::size_of;
+use std::mem::{offset_of, size_of};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{
-    AddressFamily, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, sendmmsg,
-    socket_with,
+    AddressFamily, MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, SocketFlags, SocketType,
+    sendmmsg, socket_with,
 };
 
 /// A frame and the number of the interface it leaves by.
@@ -69,6 +69,19 @@ impl PacketSocket {
             .collect();
         sendmmsg(&self.0, &mut messages, SendFlags::DONTWAIT)
     }
+}
+
+/// The number of the interface that a packet socket has received a frame by, from where the frame
+/// came; `None` for an address of another family.
+pub(super) fn received_by(from: &SocketAddrAny) -> Option<u32> {
+    let is_whole = from.addr_len() as usize >= offset_of!(libc::sockaddr_ll, sll_addr);
+    if from.address_family() != AddressFamily::PACKET || !is_whole {
+        return None;
+    }
+    // SAFETY: the storage that `from` points to is as large and aligned as any socket address, and
+    // of a packet socket's family the kernel has written every field before `sll_addr`.
+    let address = unsafe { &*from.as_ptr().cast::<libc::sockaddr_ll>() };
+    u32::try_from(address.sll_ifindex).ok()
 }
 
 /// `struct sockaddr_ll` as packet(7) wants it for sending whole frames.

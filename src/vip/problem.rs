@@ -1,10 +1,13 @@
 //! Why an address is not as it is to be, in an operator's words.
 
+use std::fmt;
+
 use ipvs::netlink::KernelError;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::duties::Place;
+use super::frame::Mac;
 
 /// What an address should have been made.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -40,6 +43,27 @@ pub enum Problem {
     /// The kernel has no IPv6.
     #[error("cannot add {} to {}: the kernel has no IPv6 (modprobe ipv6)", .0.address, .0.interface)]
     NoIpv6(Place),
+    /// It is not put, as a host that is no director has it.
+    #[error(
+        "{} is not put on {}: {} answers for it there, which is no director's",
+        .place.address, .place.interface, Shown(*.mac)
+    )]
+    Held {
+        /// The address and interface.
+        place: Place,
+        /// Where the host is.
+        mac: Mac,
+    },
+    /// It is here, and another host says to have it.
+    #[error("{} answers for {} on {} too", claimant(*.mac, .director.as_deref()), .place.address, .place.interface)]
+    Contested {
+        /// The address and interface.
+        place: Place,
+        /// Where the host is.
+        mac: Mac,
+        /// The director that it is, if it is one.
+        director: Option<String>,
+    },
     /// Anything else, in the kernel's words.
     #[error("cannot {} {}: {reason}", verb(*.action), on(.place, *.action))]
     Refused {
@@ -68,6 +92,24 @@ impl Problem {
                 reason: refusal.to_string(),
             },
         }
+    }
+}
+
+/// An Ethernet address as people write it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown(pub Mac);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+fn claimant(mac: Mac, director: Option<&str>) -> String {
+    match director {
+        Some(director) => format!("{director} ({})", Shown(mac)),
+        None => Shown(mac).to_string(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{OpenError, Output, Place, Problem, Vips};
+use super::{Kernel, OpenError, Output, Place, Problem, Vips};
 use crate::clock;
 use crate::config::model::Vip;
 
@@ -26,7 +26,7 @@ pub struct Released {
 /// The host's addresses can't be read.
 pub fn release(vips: &BTreeSet<Vip>, limit: Duration) -> Result<Released, OpenError> {
     let start = clock::now();
-    let mut ours = Vips::open(vips, &BTreeSet::new(), start)?;
+    let mut ours = Vips::new(Kernel::open()?, vips, &BTreeSet::new(), start)?;
     ours.remove_stale(&BTreeSet::new(), start);
     let mut released = Released::default();
     let mut failed = Vec::new();
@@ -36,8 +36,13 @@ pub fn release(vips: &BTreeSet<Vip>, limit: Duration) -> Result<Released, OpenEr
             match output {
                 Output::Taken(place) => released.gone.push(place),
                 Output::Failed(problem) => failed.push(problem),
-                Output::Put { .. } | Output::Quieted(_) | Output::Lost(_) | Output::Link { .. } => {
-                }
+                Output::Put { .. }
+                | Output::Quieted(_)
+                | Output::Lost(_)
+                | Output::Refused { .. }
+                | Output::Contested { .. }
+                | Output::Yielded(_)
+                | Output::Link { .. } => {}
             }
         }
         wait(&ours, start + limit);

@@ -3,9 +3,10 @@
 #[cfg(test)]
 mod fake;
 mod quiet;
+mod rivals;
 mod turn;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use ipvs::netlink;
@@ -15,12 +16,15 @@ use tracing::{debug, warn};
 use super::announcer::Announcer;
 use super::carrier::Carriers;
 use super::duties::{Duties, Goal, Place};
+use super::frame::Mac;
 use super::host::{Host, Kernel, OpenError};
+use super::prober::Prober;
 use super::problem::Problem;
 use super::table::{Found, Link, MARK, Table};
 use crate::clock::Time;
 use crate::config::model::Vip;
 use quiet::Routes;
+use rivals::Directors;
 
 /// Most places that one turn works on.
 pub const CHUNK: usize = 32;
@@ -48,6 +52,26 @@ pub enum Output {
     /// A wanted VIP has been removed by somebody else, or its interface is gone; it is put back as
     /// soon as can be.
     Lost(Vip),
+    /// A VIP that was claimed is not put, as a host that is no director has it. It is asked for
+    /// again and again, and put as soon as nobody answers.
+    Refused {
+        /// Which.
+        vip: Vip,
+        /// Where the host is.
+        mac: Mac,
+    },
+    /// Another host says to have a VIP that is here, or that is being put. It stays, and is
+    /// announced.
+    Contested {
+        /// Which.
+        vip: Vip,
+        /// Where the host is.
+        mac: Mac,
+        /// The director that it is, if it is one.
+        director: Option<String>,
+    },
+    /// Nobody else says to have a VIP any more.
+    Yielded(Vip),
     /// Something could not be done; it is tried again until it can be.
     Failed(Problem),
     /// A watched interface came up, or went down.
@@ -70,6 +94,10 @@ pub struct Counts {
     pub refused: u64,
     /// Wanted VIPs that somebody else removed.
     pub lost: u64,
+    /// Times that another host was found to say to have a VIP.
+    pub claimed: u64,
+    /// Times that a VIP was announced against it.
+    pub defended: u64,
     /// Times that the kernel's state was read afresh, as events were lost or could not be read.
     pub resyncs: u64,
 }
@@ -85,6 +113,12 @@ pub struct Vips<H = Kernel> {
     configured: BTreeSet<Place>,
     duties: Duties,
     announcer: Announcer,
+    prober: Prober,
+    /// Who else says to have which VIP.
+    claimed: BTreeMap<Vip, Problem>,
+    directors: Directors,
+    /// Somebody cares for who else has a VIP.
+    listening: bool,
     carriers: Carriers,
     /// The routes of quiet VIPs that the kernel has.
     routes: Routes,
@@ -106,7 +140,7 @@ impl Vips<Kernel> {
         links: &BTreeSet<String>,
         now: Time,
     ) -> Result<Self, OpenError> {
-        Ok(Self::new(Kernel::open()?, vips, links, now)?)
+        Ok(Self::new(Kernel::listening()?, vips, links, now)?)
     }
 }
 
@@ -139,6 +173,10 @@ impl<H: Host> Vips<H> {
             configured: BTreeSet::new(),
             duties: Duties::default(),
             announcer: Announcer::default(),
+            prober: Prober::default(),
+            claimed: BTreeMap::new(),
+            directors: Directors::default(),
+            listening: false,
             carriers: Carriers::default(),
             routes,
             routes_uncertain: false,
@@ -161,6 +199,12 @@ impl<H: Host> Vips<H> {
                 Goal::Present(vip) | Goal::Quiet(vip) if !vips.contains(vip) => Some(vip.clone()),
                 Goal::Present(_) | Goal::Quiet(_) | Goal::Absent => None,
             })
+            .chain(
+                self.prober
+                    .vips()
+                    .filter(|vip| !vips.contains(vip))
+                    .cloned(),
+            )
             .collect();
         self.take(&gone, now);
         self.configured = vips.iter().map(Place::of).collect();
@@ -204,7 +248,8 @@ impl<H: Host> Vips<H> {
         }
     }
 
-    /// Wants VIPs to be here. Those that are wanted already are left alone.
+    /// Wants VIPs to be here, whoever else answers for them, which is [told](Output::Contested).
+    /// Those that are wanted already are left alone.
     pub fn put(&mut self, vips: &[Vip], now: Time) {
         for vip in vips {
             self.put_one(vip, now);
@@ -218,7 +263,7 @@ impl<H: Host> Vips<H> {
     /// is answered there for addresses of that interface only.
     pub fn quiet(&mut self, vips: &[Vip], now: Time) {
         for vip in vips {
-            self.announcer.withdraw(vip);
+            self.fall_silent(vip);
             self.duties
                 .set(Place::of(vip), Goal::Quiet(vip.clone()), now);
         }
@@ -227,7 +272,7 @@ impl<H: Host> Vips<H> {
     /// Wants VIPs not to be here, and stops announcing them at once.
     pub fn take(&mut self, vips: &[Vip], now: Time) {
         for vip in vips {
-            self.announcer.withdraw(vip);
+            self.fall_silent(vip);
             self.duties.set(Place::of(vip), Goal::Absent, now);
         }
     }
@@ -272,16 +317,26 @@ impl<H: Host> Vips<H> {
         self.announcer.is_announcing()
     }
 
-    /// Why a VIP isn't as it is to be.
+    /// Why a VIP isn't as it is to be, or isn't ours alone.
     #[must_use]
     pub fn problem(&self, vip: &Vip) -> Option<&Problem> {
-        self.duties.get(&Place::of(vip))?.problem.as_ref()
+        let duty = self.duties.get(&Place::of(vip));
+        duty.and_then(|duty| duty.problem.as_ref())
+            .or_else(|| self.claimed.get(vip))
+    }
+
+    /// Whether it is not known yet whose a VIP is that is wanted.
+    #[must_use]
+    pub fn is_asking(&self, vip: &Vip) -> bool {
+        self.prober.is_open(vip)
     }
 
     /// Whether everything wanted is so.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.duties.next_due().is_none() && self.resync.is_none()
+        self.duties.next_due().is_none()
+            && self.resync.is_none()
+            && !self.prober.vips().any(|vip| self.is_asking(vip))
     }
 
     /// Whether an interface can carry packets: damped if it is watched, else as the kernel says.
@@ -290,6 +345,12 @@ impl<H: Host> Vips<H> {
         self.carriers
             .is_up(interface)
             .unwrap_or_else(|| self.table.link(interface).is_some_and(Link::is_up))
+    }
+
+    /// The Ethernet address of an interface, if it has one.
+    #[must_use]
+    pub fn mac(&self, interface: &str) -> Option<Mac> {
+        self.table.link(interface)?.mac
     }
 
     /// The kernel's number of an interface, if there is one of that name.
@@ -326,6 +387,7 @@ impl<H: Host> Vips<H> {
         if self.resync.is_some_and(|due| now >= due) {
             self.read_afresh(now);
         }
+        self.ask(now);
         self.work(now);
         self.carriers.handle_timeout(now);
         while let Some((interface, up)) = self.carriers.poll_output() {
@@ -342,6 +404,7 @@ impl<H: Host> Vips<H> {
             self.duties.next_due(),
             self.carriers.poll_timeout(),
             self.announcer.poll_timeout(),
+            self.prober.poll_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -359,6 +422,7 @@ impl<H: Host> Vips<H> {
     }
 
     fn put_one(&mut self, vip: &Vip, now: Time) {
+        self.prober.hold(vip, now);
         self.duties
             .set(Place::of(vip), Goal::Present(vip.clone()), now);
     }

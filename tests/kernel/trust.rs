@@ -50,6 +50,7 @@ fn claim(settings: &Settings, session: u64, counter: u64) -> Heartbeat {
         answer: true,
         echoes: [].into(),
         claims: [("web".to_owned(), claim)].into(),
+        stations: [].into(),
     }
 }
 

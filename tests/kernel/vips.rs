@@ -128,6 +128,86 @@ kernel_test! {
         assert_eq!(ha1.sh(routes), "");
     }
 
+    fn a_vip_that_a_stranger_has_is_told_of_and_taken_once_it_has_left(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let ours = "{ address = \"192.0.2.80/24\", interface = \"eth0\" }";
+        let more = format!(
+            "{ours}, {}, {}",
+            ours.replace("192.0.2.80/24", "192.0.2.81/24"),
+            ours.replace("192.0.2.80/24", "2001:db8::80/64"),
+        );
+        let config = lab::farm::config(Mode::Direct, Family::V4, &lab::farm::Settings::default());
+        farm.ha1.host.write(lab::director::CONFIG, 0o644, &config.replace(ours, &more));
+        let client = &farm.client;
+        client.sh("ip address add 192.0.2.80/24 dev eth0");
+        client.sh("ip address add 2001:db8::80/64 dev eth0 nodad");
+        let mac = client.sh("cat /sys/class/net/eth0/address").trim().to_owned();
+
+        farm.ha1.start();
+        farm.ha1.wait_active("web", SOON);
+        let problems = || -> Vec<Option<String>> {
+            let status = farm.ha1.status().unwrap_or_default();
+            let vips = status["groups"][0]["vips"].as_array().cloned().unwrap_or_default();
+            vips.iter().map(|vip| vip["problem"].as_str().map(str::to_owned)).collect()
+        };
+        let held = |address: &str| {
+            Some(format!("{address} is not put on eth0: {mac} answers for it there, which is no director's"))
+        };
+        let expected = [held("192.0.2.80"), None, held("2001:db8::80")];
+        until("the status tells", SOON, || problems() == expected);
+        let here = |address: &str| farm.ha1.host.has_address(address.parse().expect("it is an address"));
+        assert!(here("192.0.2.81") && !here("192.0.2.80") && !here("2001:db8::80"));
+        let events = farm.ha1.caribe(&["events", "--json"]);
+        assert!(events.contains("vip-refused") && events.contains(&mac), "{events}");
+        assert!(farm.ha1.log().contains("another host has a VIP"));
+
+        client.sh("ip address del 192.0.2.80/24 dev eth0; ip address del 2001:db8::80/64 dev eth0");
+        until("both are put", SOON, || here("192.0.2.80") && here("2001:db8::80"));
+        until("the status is well", SOON, || problems() == [None, None, None]);
+
+        // Whoever comes later is told of, and does not get them.
+        client.sysctl("net/ipv4/conf/eth0/arp_notify", "1");
+        client.sh("ip address add 192.0.2.80/24 dev eth0; ip link set eth0 address 02:00:00:00:99:01");
+        until("it is told", SOON, || {
+            let log = farm.ha1.log();
+            log.contains("another host answers for a VIP too") && log.contains("02:00:00:00:99:01")
+        });
+        assert!(here("192.0.2.80"));
+    }
+
+    fn a_vip_of_a_peer_that_is_cut_off_and_still_answers_is_taken_without_waiting(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        // Heartbeats have a network of their own, and whoever asks first waits for five seconds.
+        let mut config = lab::farm::config(Mode::Direct, Family::V4, &lab::farm::Settings::default());
+        for last in [11, 12] {
+            config = config.replace(&format!("udp = \"192.0.2.{last}\""), &format!("udp = \"10.9.0.{last}\""));
+        }
+        config = config.replace("[[group]]\n", "[[group]]\nask_first = \"5s\"\n");
+        for director in [&farm.ha1, &farm.ha2] {
+            director.host.write(lab::director::CONFIG, 0o644, &config);
+        }
+        farm.start_pair();
+        farm.heartbeat_cables[0].cut();
+        farm.ha2.wait_active("web", SOON);
+        assert!(farm.has_vip(&farm.ha1) && farm.has_vip(&farm.ha2));
+        until("whose answers they are is known", SOON, || {
+            let log = farm.ha2.log();
+            log.contains("another host answers for a VIP too") && log.contains("director=\"ha1\"")
+        });
+        assert!(!farm.ha2.log().contains("another host has a VIP"));
+        let status = farm.ha2.status().unwrap_or_default();
+        let waited = status["takeovers"][0]["addresses_after_us"].as_u64();
+        assert!(waited.is_some_and(|micros| micros < 4_000_000), "{status}");
+
+        // Without a peer that is heard, it is known by its neighbour entry alone, if at all: here
+        // it is a stranger, and serves on.
+        farm.ha2.stop();
+        farm.ha1.wait_active("web", SOON);
+        farm.ha2.start();
+        farm.ha2.wait_active("web", SOON);
+        assert!(farm.has_vip(&farm.ha1) && !farm.has_vip(&farm.ha2));
+    }
+
     fn an_ipv6_vip_is_announced_with_the_override_flag(lab) {
         let mut farm = Farm::new(lab, Mode::Direct, Family::V6);
         let sniffer = farm.client.spawn(&["tcpdump", "-lnvi", "eth0", "icmp6"]);

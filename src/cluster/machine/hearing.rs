@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Doubt, Hold, Machine};
-use crate::cluster::event::{DeathCause, Event, Left};
+use crate::cluster::event::{DeathCause, Event, Left, Output};
 use crate::cluster::heartbeat::{Heartbeat, Role};
 use crate::cluster::liveness::{Accepted, Own};
 use crate::cluster::ownership::Leaving;
@@ -178,6 +178,14 @@ impl Machine {
         let Some(peer) = self.peers.get_mut(&heartbeat.sender) else {
             return;
         };
+        // Whoever speaks in its name does not know them, and they stay what they were.
+        if peer.stations != heartbeat.stations && !heartbeat.is_last_word() {
+            peer.stations.clone_from(&heartbeat.stations);
+            self.outputs.push_back(Output::Stations {
+                peer: heartbeat.sender.clone(),
+                stations: heartbeat.stations.clone(),
+            });
+        }
         if peer.alive && heartbeat.stopping && holds_none {
             let cause = if heartbeat.is_last_word() {
                 DeathCause::Refused

@@ -100,10 +100,16 @@ impl Machine {
                     }));
                 }
                 Verdict::Take(why) => {
+                    let ask = !group.was_held_lately(me, views.len(), self.now);
                     group.take(&why, self.rules, self.now);
                     self.counters.takeovers += 1;
                     let (group, epoch) = (name.clone(), group.epoch);
-                    after.push(Output::Activate { group, epoch, why });
+                    after.push(Output::Activate {
+                        group,
+                        epoch,
+                        why,
+                        ask,
+                    });
                     self.changed = true;
                 }
                 Verdict::Leave(why) => {

@@ -109,6 +109,7 @@ impl Machine {
             answer: self.urgent.is_some(),
             echoes,
             claims,
+            stations: self.stations.clone(),
         }
     }
 }

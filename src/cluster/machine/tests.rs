@@ -1,3 +1,5 @@
+mod vips;
+
 use super::*;
 use crate::cluster::event::{Answer, DeathCause, Refusal, Taken, Unsuited};
 use crate::cluster::heartbeat::Heartbeat;
@@ -148,6 +150,7 @@ impl Net {
                 Output::Deactivate { group, .. } => self.tell(name, Input::Released { group }),
                 Output::Quiet { .. }
                 | Output::Announce { .. }
+                | Output::Stations { .. }
                 | Output::Event(_)
                 | Output::Answer { .. }
                 | Output::Stopped => {}

@@ -88,6 +88,7 @@ fn heartbeat() -> Heartbeat {
             },
         )]),
         claims: BTreeMap::from([("mail".to_owned(), mail), ("web".to_owned(), web)]),
+        stations: [[2, 0, 0, 0, 0xaa, 1], [2, 0, 0, 0, 0xaa, 2]].into(),
     }
 }
 
@@ -104,8 +105,8 @@ fn the_recorded_datagram_is_made_and_understood() {
         "65620368613174f4164552f85295000000000000002a00000000000000630000",
         "04d207503f28932f30d100000000000000000000000000000000ffffffff00d8",
         "d3f11739d2f3000000000000000703e800960401ff4b5e57f6eb2f42b9ffffff",
-        "ffffffffff03e8009609ff0018ef0cce4f02a1eb1ef4f2cfc3f54fd21911d10f",
-        "efbed2bb0c57674e6eb976fa",
+        "ffffffffff03e8009609ff000202000000aa0102000000aa028c6926ecbe3c3f",
+        "d57ac2a714e55aacd0d593bd98e9c6569247053d9f539d639e",
     );
     let bytes = codec("ha1").encode(1, &heartbeat());
     assert_eq!(hex(&bytes), golden);
@@ -223,8 +224,13 @@ fn the_largest_cluster_fits_and_a_larger_one_is_refused() {
         .keys()
         .map(|name| (name.clone(), claim.clone()))
         .collect();
+    // Stations are left out beyond what there is room for.
+    told.stations = (0..20).map(|n| [2, 0, 0, 0, 0, n]).collect();
     let bytes = Codec::new(&large, keys()).unwrap().encode(0, &told);
     assert!(bytes.len() <= MAX_DATAGRAM);
+    let names = 2 * MAX_NAME;
+    let longest = datagram_len(MAX_DIRECTORS - 1, MAX_GROUPS, names, MAX_STATIONS);
+    assert_eq!(bytes.len(), longest);
 
     let mut more = large.clone();
     more.groups.insert("one more".to_owned(), group);

@@ -130,6 +130,7 @@ fn build(group: &raw::Group, directors: Option<&[&str]>, faults: &mut Faults) ->
         name: group.name.value()?.clone(),
         failback: failback?,
         prefer: group.prefer.optional()?,
+        ask_first: group.ask_first.or(c::ASK_FIRST.default_duration())?,
         vips: vips.into_iter().collect::<Option<_>>()?,
         monitor_links: monitor_links?,
     })

@@ -216,6 +216,7 @@ pub(in super::super) const GROUP: Section = Section {
         &PREFER,
         &FAILBACK,
         &FAILBACK_DELAY,
+        &ASK_FIRST,
         &MONITOR_LINKS,
     ],
     later: &[],
@@ -259,6 +260,18 @@ pub(in super::super) const FAILBACK_DELAY: Key = Key {
     doc: "With automatic failback: how long the better director must have been fit and ready \
           before the group goes back to it. Keeps a director that comes and goes from pulling the \
           group along.",
+};
+
+pub(in super::super) const ASK_FIRST: Key = Key {
+    name: "ask_first",
+    kind: Kind::Duration(ms(0), secs(5)),
+    otherwise: Otherwise::Duration(ms(300)),
+    doc: "When no director has held the group lately, as at a start: how long the network is asked \
+          for the addresses, by three ARP probes or neighbour solicitations each, before they are \
+          put. One that a host answers for which is no director is not put, and told of, until that \
+          host answers no more; the others are. What another director has held until now is put at \
+          once. With 0 nobody is waited for, and an address is put whoever answers. \
+          See ADDRESSES THAT ANOTHER HOST HAS.",
 };
 
 pub(in super::super) const MONITOR_LINKS: Key = Key {

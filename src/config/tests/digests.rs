@@ -69,6 +69,7 @@ fn every_setting_makes_a_difference() {
         ("failback = \"auto\"", "failback = \"manual\""),
         ("failback = \"auto\"", "failback_delay = 5"),
         ("failback = \"auto\"", "prefer = \"ha2\""),
+        ("failback = \"auto\"", "ask_first = \"0s\""),
         ("192.0.2.80/24", "192.0.2.80/25"),
         ("eth0:1", "eth0:2"),
         ("[\"eth0\", \"eth1\"]", "[\"eth0\"]"),

@@ -21,6 +21,8 @@ impl What {
             | Self::GroupConflict { .. }
             | Self::GroupUnserved { .. }
             | Self::VipLost { .. }
+            | Self::VipRefused { .. }
+            | Self::VipContested { .. }
             | Self::VipFailed { .. }
             | Self::Link { up: false, .. }
             | Self::ServerDown { .. }
@@ -41,6 +43,7 @@ impl What {
             | Self::Takeover { .. }
             | Self::VipsHere { .. }
             | Self::VipsGone { .. }
+            | Self::VipYielded { .. }
             | Self::Link { up: true, .. }
             | Self::ServerUp { .. }
             | Self::TableWorks => false,
@@ -162,6 +165,32 @@ impl fmt::Display for What {
                 write!(
                     f,
                     "somebody removed {address} from {interface}; it is put back"
+                )
+            }
+            Self::VipRefused {
+                address,
+                interface,
+                mac,
+            } => write!(
+                f,
+                "{mac} has {address} on {interface}, and is no director: not put until it leaves"
+            ),
+            Self::VipContested {
+                address,
+                interface,
+                mac,
+                director,
+            } => {
+                match director {
+                    Some(director) => write!(f, "{director} ({mac})")?,
+                    None => write!(f, "{mac}")?,
+                }
+                write!(f, " answers for {address} on {interface} too")
+            }
+            Self::VipYielded { address, interface } => {
+                write!(
+                    f,
+                    "nobody else answers for {address} on {interface} any more"
                 )
             }
             Self::VipFailed { problem } => write!(f, "{problem}"),

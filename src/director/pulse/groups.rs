@@ -1,6 +1,7 @@
 //! The groups of this director and where their VIPs are on their way to: pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::clock::Time;
 use crate::config::model::{Config, Vip};
@@ -24,6 +25,8 @@ pub(super) struct Group {
     pub(super) vips: Vec<Vip>,
     links: Vec<String>,
     phase: Phase,
+    /// How long VIPs are asked for that no director has held lately.
+    patience: Duration,
     ready: bool,
     /// What makes this director less than fully fit for it.
     amiss: Vec<String>,
@@ -86,6 +89,7 @@ impl Groups {
                 vips: group.vips.clone(),
                 links: group.monitor_links.clone(),
                 phase: Phase::Down,
+                patience: group.ask_first,
                 ready: false,
                 amiss: Vec::new(),
             };
@@ -135,6 +139,14 @@ impl Groups {
         self.groups
             .get(name)
             .map_or(&[], |group| group.vips.as_slice())
+    }
+
+    /// How long a group's VIPs are asked for before they are put when no director has held them
+    /// lately.
+    pub(super) fn patience(&self, name: &str) -> Duration {
+        self.groups
+            .get(name)
+            .map_or(Duration::ZERO, |group| group.patience)
     }
 
     /// Every group with its name.

@@ -6,12 +6,18 @@ use super::Work;
 use super::groups::{Arrived, Assessed, Whereabouts};
 use super::report::VipStatuses;
 use crate::clock::{self, Time};
-use crate::cluster::{Input, Output};
+use crate::cluster::{Input, Output, Station};
 use crate::config::model::Vip;
 use crate::director::events::What;
 use crate::director::journal;
 use crate::director::snapshot::VipStatus;
 use crate::vip;
+
+/// A VIP, its interface and where somebody else has it, in words.
+fn told(vip: &Vip, mac: vip::frame::Mac) -> [String; 3] {
+    let mac = vip::Shown(mac).to_string();
+    [vip.address.to_string(), vip.interface.clone(), mac]
+}
 
 impl Work {
     /// Does what the machine asks for, and one turn of the VIPs' work: more waits until heartbeats
@@ -77,6 +83,19 @@ impl Work {
         self.reporter.note();
     }
 
+    /// Tells the machine, and so the others, by which Ethernet addresses we answer for VIPs, if they
+    /// are others than before.
+    pub(super) fn tell_stations(&mut self, now: Time) {
+        let vips = self.groups.iter().flat_map(|(_, group)| &group.vips);
+        let interfaces: BTreeSet<&str> = vips.map(|vip| &*vip.interface).collect();
+        let macs = interfaces.into_iter().filter_map(|it| self.vips.mac(it));
+        let stations: BTreeSet<Station> = macs.collect();
+        if stations != self.stations {
+            self.stations.clone_from(&stations);
+            self.machine.handle(Input::Stations(stations), now);
+        }
+    }
+
     /// What the kernel has of every VIP.
     pub(super) fn vip_statuses(&self) -> VipStatuses {
         let status = |vip: &Vip| VipStatus {
@@ -114,6 +133,7 @@ impl Work {
                 group: name,
                 epoch,
                 why,
+                ask,
             } => {
                 tracing::info!(group = name, epoch, reason = %why, "active");
                 let heard = |peer: &str| self.machine.get().last_heard(peer);
@@ -125,7 +145,13 @@ impl Work {
                     reason: why.to_string(),
                 };
                 self.reporter.happened(what, now);
-                self.vips.put(self.groups.raise(&name), now);
+                let patience = self.groups.patience(&name);
+                let vips = self.groups.raise(&name);
+                if ask {
+                    self.vips.claim(vips, patience, now);
+                } else {
+                    self.vips.put(vips, now);
+                }
             }
             Output::Quiet {
                 group: name,
@@ -153,6 +179,9 @@ impl Work {
             Output::Announce { group: name } => {
                 tracing::info!(group = name, "announcing again");
                 self.vips.announce(self.groups.vips(&name), now);
+            }
+            Output::Stations { peer, stations } => {
+                self.vips.locate(peer, stations.into_iter().collect());
             }
             Output::Event(event) => {
                 journal::event(&event);
@@ -205,6 +234,49 @@ impl Work {
                     address: vip.address.to_string(),
                     interface: vip.interface,
                 };
+                self.reporter.happened(what, now);
+            }
+            vip::Output::Refused { vip, mac } => {
+                let [address, interface, mac] = told(&vip, mac);
+                tracing::error!(
+                    vip = address,
+                    interface,
+                    mac,
+                    "another host has a VIP, which is not put until it leaves"
+                );
+                let what = What::VipRefused {
+                    address,
+                    interface,
+                    mac,
+                };
+                self.reporter.happened(what, now);
+            }
+            vip::Output::Contested { vip, mac, director } => {
+                let [address, interface, mac] = told(&vip, mac);
+                tracing::warn!(
+                    vip = address,
+                    interface,
+                    mac,
+                    director,
+                    "another host answers for a VIP too"
+                );
+                let what = What::VipContested {
+                    address,
+                    interface,
+                    mac,
+                    director,
+                };
+                self.reporter.happened(what, now);
+            }
+            vip::Output::Yielded(vip) => {
+                let address = vip.address.to_string();
+                let interface = vip.interface;
+                tracing::info!(
+                    vip = address,
+                    interface,
+                    "no other host answers for a VIP any more"
+                );
+                let what = What::VipYielded { address, interface };
                 self.reporter.happened(what, now);
             }
             vip::Output::Failed(problem) => {

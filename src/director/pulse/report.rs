@@ -12,6 +12,7 @@ use crate::director::events::What;
 use crate::director::pending::Pending;
 use crate::director::snapshot::VipStatus;
 use crate::director::takeovers::Takeovers;
+use crate::vip;
 
 /// Reports that may wait to be read.
 const REPORTS: usize = 16;
@@ -36,8 +37,8 @@ pub(in crate::director) struct Report {
     pub(in crate::director) amiss: BTreeMap<String, Vec<String>>,
     /// Datagrams that left, on all paths.
     pub(in crate::director) sent: u64,
-    /// VIPs that somebody else removed.
-    pub(in crate::director) lost: u64,
+    /// What has befallen VIPs.
+    pub(in crate::director) vip_counts: vip::Counts,
     /// The latest takeovers.
     pub(in crate::director) takeovers: Takeovers,
     /// What has happened since the report before.
@@ -49,7 +50,7 @@ pub(super) struct Known {
     pub(super) cluster: cluster::Status,
     pub(super) amiss: BTreeMap<String, Vec<String>>,
     pub(super) sent: u64,
-    pub(super) lost: u64,
+    pub(super) vip_counts: vip::Counts,
     pub(super) takeovers: Takeovers,
 }
 
@@ -111,7 +112,7 @@ impl Reporter {
             vips: Arc::clone(&self.vips),
             amiss: known.amiss,
             sent: known.sent,
-            lost: known.lost,
+            vip_counts: known.vip_counts,
             takeovers: known.takeovers,
             happened: std::mem::take(&mut self.happened),
         };

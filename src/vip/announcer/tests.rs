@@ -71,6 +71,24 @@ fn an_ipv6_address_is_announced_in_its_one_form() {
 }
 
 #[test]
+fn an_address_that_is_hastened_is_announced_once_more_and_then_as_usual() {
+    let mut announcer = Announcer::default();
+    announcer.hasten(&vip(1), START);
+    assert_eq!(announcer.poll_timeout(), None, "nobody announces it");
+    announcer.announce(&vip(1), START);
+    announcer.hasten(&vip(1), START);
+    run(&mut announcer, START, START + Duration::from_secs(30));
+    announcer.hasten(&vip(1), START + Duration::from_secs(30));
+    announcer.hasten(&vip(1), START + Duration::from_secs(30));
+    let from = START + Duration::from_secs(30);
+    let sent = run(&mut announcer, from, START + Duration::from_secs(100));
+    assert_eq!(times(&sent, Form::Request), [30_000, 90_000]);
+    assert_eq!(times(&sent, Form::Reply), [30_000, 90_000]);
+    announcer.withdraw(&vip(1));
+    assert_eq!(announcer.poll_timeout(), None);
+}
+
+#[test]
 fn announcing_again_starts_the_schedule_anew() {
     let mut announcer = Announcer::default();
     announcer.announce(&vip(1), START);

@@ -76,3 +76,113 @@ fn every_address_has_forms_of_its_family() {
         [Form::Advertisement]
     );
 }
+
+#[test]
+fn a_probe_asks_without_telling_anybody_an_address() {
+    let frame = arp_probe([192, 0, 2, 80].into(), MAC);
+    assert_eq!(frame.len(), 42);
+    assert_eq!(frame[20..22], [0, 1], "a request");
+    assert_eq!(frame[22..28], MAC);
+    assert_eq!(frame[28..32], [0; 4]);
+    assert_eq!(frame[38..42], [192, 0, 2, 80]);
+}
+
+#[test]
+fn a_solicitation_goes_to_the_solicited_nodes_from_nowhere() {
+    let address: Ipv6Addr = "2001:db8::12:3456".parse().unwrap();
+    let frame = solicitation(address, MAC);
+    assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
+    assert_eq!(frame[18..20], [0, 24], "the payload's length");
+    assert_eq!(frame[21], 255, "hop limit");
+    assert_eq!(frame[22..38], [0; 16]);
+    let to: Ipv6Addr = "ff02::1:ff12:3456".parse().unwrap();
+    assert_eq!(frame[38..54], to.octets());
+    assert_eq!(frame[54], 135);
+    assert_eq!(frame[62..78], address.octets());
+    // With its own checksum in place a message sums up to nothing.
+    let sum = icmpv6_checksum(Ipv6Addr::UNSPECIFIED, to, &frame[54..]);
+    assert_eq!(sum, 0);
+}
+
+#[test]
+fn replies_and_announcements_claim_an_address_and_questions_do_not() {
+    let address = Ipv4Addr::new(192, 0, 2, 80);
+    let claimed = Some((address.into(), MAC));
+    let [request, reply] = [false, true].map(|reply| arp(address, MAC, reply));
+    assert_eq!(decode_arp(&request), claimed);
+    assert_eq!(decode_arp(&reply), claimed);
+    assert_eq!(decode_arp(&arp_probe(address, MAC)), None);
+    let mut question = request.clone();
+    question[41] = 1;
+    assert_eq!(decode_arp(&question), None, "it asks for somebody else");
+    for (at, octet) in [(12, 0x86), (15, 6), (17, 0x86), (18, 8), (19, 16), (21, 3)] {
+        let mut other = reply.clone();
+        other[at] = octet;
+        assert_eq!(decode_arp(&other), None, "octet {at}");
+    }
+    for mac in [[0; 6], BROADCAST, [0x01, 0, 0x5e, 0, 0, 1]] {
+        let mut nobody = reply.clone();
+        nobody[22..28].copy_from_slice(&mac);
+        assert_eq!(decode_arp(&nobody), None, "{mac:?}");
+    }
+    for end in 0..42 {
+        assert_eq!(decode_arp(&reply[..end]), None, "{end}");
+    }
+}
+
+#[test]
+fn an_advertisement_claims_its_target_for_the_station_that_it_names() {
+    let address: Ipv6Addr = "2001:db8::80".parse().unwrap();
+    let frame = advertisement(address, MAC, false);
+    let message = &frame[54..];
+    let claimed = Some((address.into(), MAC));
+    assert_eq!(decode_advertisement(message), claimed);
+    for end in 0..message.len() {
+        assert_eq!(decode_advertisement(&message[..end]), None, "{end}");
+    }
+    // An option that is not known stands before it.
+    let (fields, option) = message.split_at(24);
+    let nonce = [14, 1, 1, 2, 3, 4, 5, 6];
+    assert_eq!(
+        decode_advertisement(&[fields, &nonce, option].concat()),
+        claimed
+    );
+    for (at, octet) in [
+        (0, 135),
+        (1, 1),
+        (8, 0xff),
+        (24, 1),
+        (25, 0),
+        (25, 2),
+        (26, 3),
+    ] {
+        let mut other = message.to_vec();
+        other[at] = octet;
+        assert_eq!(decode_advertisement(&other), None, "octet {at}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_comes_from_the_network_is_read_without_a_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..160),
+        at in 0_usize..64,
+        octet in proptest::prelude::any::<u8>(),
+    ) {
+        let _ = decode_arp(&bytes);
+        let _ = decode_advertisement(&bytes);
+        let mut reply = arp([192, 0, 2, 80].into(), MAC, true);
+        let mut frame = advertisement("2001:db8::80".parse().unwrap(), MAC, true);
+        for spoilt in [&mut reply, &mut frame] {
+            if let Some(place) = spoilt.get_mut(at) {
+                *place = octet;
+            }
+        }
+        let _ = decode_arp(&reply);
+        let _ = decode_advertisement(&frame[54..]);
+        // Whatever is read names a station.
+        for (_, mac) in [decode_arp(&bytes), decode_arp(&reply), decode_advertisement(&bytes)].into_iter().flatten() {
+            proptest::prop_assert!(mac[0] & 1 == 0 && mac != [0; 6]);
+        }
+    }
+}

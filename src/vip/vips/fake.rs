@@ -10,6 +10,8 @@ use ipnet::IpNet;
 use ipvs::netlink::{self, KernelError};
 use rustix::io::Errno;
 
+use super::super::answers::Answer;
+use super::super::frame::Mac;
 use super::super::host::Host;
 use super::super::message::Change;
 use super::super::packet::Envelope;
@@ -33,6 +35,12 @@ pub(super) struct World {
     /// Frames that it has room for; `None` is no limit.
     pub(super) room: Option<usize>,
     pub(super) sent: Vec<Envelope>,
+    /// Questions for addresses.
+    pub(super) asked: Vec<Envelope>,
+    /// What is heard next.
+    pub(super) answers: Vec<Answer>,
+    /// Where neighbours have been found.
+    pub(super) neighbours: BTreeMap<(u32, IpAddr), Mac>,
     /// How many changes each call asked for.
     pub(super) batches: Vec<usize>,
     pub(super) routes: BTreeSet<Route>,
@@ -271,8 +279,26 @@ impl Host for Fake {
             return Err(Errno::NOBUFS);
         }
         world.room = world.room.map(|left| left - room);
-        world.sent.extend_from_slice(&envelopes[..room]);
+        for envelope in &envelopes[..room] {
+            if is_question(envelope) {
+                world.asked.push(envelope.clone());
+            } else {
+                world.sent.push(envelope.clone());
+            }
+        }
         Ok(room)
+    }
+
+    fn answers(&mut self) -> Vec<Answer> {
+        std::mem::take(&mut self.0.borrow_mut().answers)
+    }
+
+    fn discard_answers(&mut self) {
+        self.0.borrow_mut().answers.clear();
+    }
+
+    fn neighbour(&mut self, index: u32, address: IpAddr) -> Option<Mac> {
+        self.0.borrow().neighbours.get(&(index, address)).copied()
     }
 
     fn is_router(&self, _: &str) -> bool {
@@ -299,5 +325,15 @@ impl Host for Fake {
         let mut all = world.arp_ignore.borrow_mut();
         all.insert(interface.to_owned(), value);
         Ok(())
+    }
+}
+
+/// An ARP probe, whose sender is nobody, or a neighbour solicitation.
+fn is_question(envelope: &Envelope) -> bool {
+    let frame = &envelope.frame;
+    if frame[12..14] == [0x08, 0x06] {
+        frame[28..32] == [0; 4]
+    } else {
+        frame[54] == 135
     }
 }

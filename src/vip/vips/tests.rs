@@ -1,3 +1,5 @@
+mod rivals;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -245,6 +245,7 @@ impl<H: Host> Vips<H> {
         if heard_anew {
             for vip in settled {
                 self.announcer.announce(&vip, now);
+                self.prober.ask(&vip, now);
             }
         }
         for place in waiting {
@@ -439,6 +440,7 @@ impl<H: Host> Vips<H> {
             Goal::Present(vip) => {
                 self.duties.fulfil(&step.place);
                 self.announcer.announce(&vip, now);
+                self.prober.ask(&vip, now);
                 debug!(address = %vip.address, interface = vip.interface, found = step.found, "address put");
                 self.outputs.push_back(Output::Put {
                     vip,

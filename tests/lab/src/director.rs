@@ -143,10 +143,14 @@ impl Director {
     }
 
     fn of_group(&self, group: &str, key: &str) -> Option<String> {
-        let status = self.status()?;
-        let groups = status.get("groups")?.as_array()?;
-        let group = groups.iter().find(|g| g["name"] == group)?;
-        Some(group[key].as_str()?.to_owned())
+        Some(self.group(group)?[key].as_str()?.to_owned())
+    }
+
+    fn group(&self, name: &str) -> Option<Value> {
+        let mut status = self.status()?;
+        let groups = status.get_mut("groups")?.as_array_mut()?;
+        let group = groups.iter_mut().find(|group| group["name"] == name)?;
+        Some(group.take())
     }
 
     /// Whether the director says that it is active in a group.
@@ -174,7 +178,8 @@ impl Director {
         self.host.exec(&["ipvsadm", "-L", "-n"]).stdout
     }
 
-    /// Waits until the director is active in a group.
+    /// Waits until the director is active in a group, and each of its VIPs is there, or known to be
+    /// none that it could have.
     ///
     /// # Panics
     ///
@@ -184,9 +189,15 @@ impl Director {
         until(
             &format!("{} is active in {group}", self.name()),
             limit,
-            || self.is_active(group),
+            || self.group(group).is_some_and(|group| is_served(&group)),
         );
     }
+}
+
+fn is_served(group: &Value) -> bool {
+    let vips = group["vips"].as_array();
+    let mut vips = vips.into_iter().flatten();
+    group["role"] == "active" && vips.all(|vip| vip["present"] == true || !vip["problem"].is_null())
 }
 
 /// Asks a daemon for its status; returns the answer and how long it took, or nothing if there is

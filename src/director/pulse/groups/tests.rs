@@ -21,6 +21,7 @@ fn groups() -> Groups {
         vips,
         links: links.iter().map(|&link| link.to_owned()).collect(),
         phase: Phase::Down,
+        patience: Duration::from_millis(300),
         ready: false,
         amiss: Vec::new(),
     };
@@ -109,6 +110,7 @@ fn adopted_vips_wait_for_an_owner_but_not_for_ever() {
 fn a_group_that_nobody_configured_has_nothing() {
     let mut groups = groups();
     assert_eq!(groups.raise("db"), []);
+    assert_eq!(groups.patience("db"), Duration::ZERO);
     groups.set_ready("db", true);
     assert_eq!(advance(&mut groups, |_| HERE), []);
 }

@@ -1,0 +1,91 @@
+//! Whose VIPs they may be when a group is taken, and where directors answer for them.
+
+use super::*;
+use crate::cluster::Station;
+
+fn asked(net: &Net, name: &str) -> Vec<bool> {
+    let log = net.log.iter().filter(|(_, who, _)| who == name);
+    log.filter_map(|(_, _, output)| match output {
+        Output::Activate { ask, .. } => Some(*ask),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn the_network_is_asked_at_a_start_and_not_when_a_director_has_held_the_group() {
+    let mut net = Net::new(&["a", "b"]);
+    net.run_for(millis(500));
+    assert_eq!(asked(&net, "a"), [true], "nobody has held it");
+
+    net.machines.remove("a");
+    net.run_for(millis(500));
+    assert_eq!(asked(&net, "b"), [false], "a has until now");
+    net.start("a", &["a", "b"]);
+    net.run_for(millis(5000));
+    assert_eq!(asked(&net, "a"), [true, false], "b gives it back");
+    net.tell("a", Input::Stop);
+    net.run_for(millis(500));
+    assert_eq!(asked(&net, "b"), [false, false], "a has released it");
+}
+
+#[test]
+fn the_network_is_asked_when_nobody_has_held_the_group_for_a_while() {
+    for (minutes, asks) in [(0, false), (5, true)] {
+        let mut net = Net::pair();
+        net.machines.remove("a");
+        net.local("b", Fitness::UNFIT, true);
+        net.run_for(millis(1000 + 60_000 * minutes));
+        assert_eq!(net.active(), [""; 0]);
+        net.local("b", Fitness::FULL, true);
+        net.run_for(millis(500));
+        assert_eq!(asked(&net, "b"), [asks], "after {minutes} minutes");
+    }
+}
+
+#[test]
+fn a_group_that_a_third_says_is_held_has_been_held() {
+    let mut net = Net::new(&["a", "b", "c"]);
+    net.run_for(millis(500));
+    net.cut_both("a", "c");
+    net.run_for(millis(60_000));
+    // Now `c` alone is left, which has heard of the owner through `b` only.
+    net.local("b", Fitness::UNFIT, true);
+    net.machines.remove("a");
+    net.run_for(millis(3000));
+    assert_eq!(net.active(), ["c"]);
+    assert_eq!(asked(&net, "c"), [false]);
+}
+
+#[test]
+fn where_a_director_answers_is_known_beyond_its_death() {
+    let told = |net: &Net| -> Vec<BTreeSet<Station>> {
+        let log = net.log.iter().filter(|(_, who, _)| who == "b");
+        log.filter_map(|(_, _, output)| match output {
+            Output::Stations { peer, stations } if peer == "a" => Some(stations.clone()),
+            _ => None,
+        })
+        .collect()
+    };
+    let [one, other] = [1, 2].map(|n| BTreeSet::from([[2, 0, 0, 0, 0, n]]));
+    let mut net = Net::pair();
+    net.tell("a", Input::Stations(one.clone()));
+    net.run_for(millis(500));
+    net.tell("a", Input::Stations(other.clone()));
+    net.run_for(millis(500));
+    assert_eq!(told(&net), [one, other.clone()], "each once");
+
+    let last_word = Heartbeat::last_word(&net.machines["a"].settings, net.machines["a"].session);
+    net.machines.remove("a");
+    net.tell(
+        "b",
+        Input::Heartbeat {
+            path: 0,
+            heartbeat: last_word,
+        },
+    );
+    net.run_for(millis(500));
+    assert_eq!(net.active(), ["b"]);
+    assert_eq!(told(&net).len(), 2);
+    assert_eq!(net.machines["b"].peers["a"].stations, other);
+}
