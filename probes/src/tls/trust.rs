@@ -75,7 +75,7 @@ impl Made {
         let builder = if files.verify {
             let roots = match &files.ca {
                 Some(path) => Arc::new(own_roots(path)?),
-                None => self.system_roots(now),
+                None => self.system_roots(now)?,
             };
             builder.with_root_certificates(roots)
         } else {
@@ -106,22 +106,34 @@ impl Made {
         Ok(config)
     }
 
-    fn system_roots(&mut self, now: Instant) -> Arc<RootCertStore> {
-        if let Some((at, roots)) = &self.system
-            && now.duration_since(*at) < SYSTEM_FRESH
-        {
-            return Arc::clone(roots);
+    fn system_roots(&mut self, now: Instant) -> Result<Arc<RootCertStore>, Failure> {
+        if let Some((at, roots)) = &self.system {
+            let fresh = if roots.is_empty() {
+                FRESH
+            } else {
+                SYSTEM_FRESH
+            };
+            if now.duration_since(*at) < fresh {
+                return trusted(roots);
+            }
         }
         let mut roots = RootCertStore::empty();
         let found = rustls_native_certs::load_native_certs();
         roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            tracing::warn!("this system trusts no certificate authority");
-        }
-        let roots = Arc::new(roots);
-        self.system = Some((now, Arc::clone(&roots)));
-        roots
+        let (_, roots) = self.system.insert((now, Arc::new(roots)));
+        trusted(roots)
     }
+}
+
+/// Where nobody is trusted no server's certificate is good, which is not the servers' fault.
+fn trusted(roots: &Arc<RootCertStore>) -> Result<Arc<RootCertStore>, Failure> {
+    if roots.is_empty() {
+        return Err(Failure::NotRun(
+            "this system trusts no certificate authority (of Debian, install ca-certificates)"
+                .to_owned(),
+        ));
+    }
+    Ok(Arc::clone(roots))
 }
 
 pub(super) fn own_roots(path: &str) -> Result<RootCertStore, Failure> {
@@ -195,5 +207,27 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_this_system_trusts_nobody_is_not_the_servers_fault() {
+        let now = Instant::now();
+        let mut made = Made {
+            system: Some((now, Arc::new(RootCertStore::empty()))),
+            ..Made::default()
+        };
+        let files = |verify| Files {
+            verify,
+            ca: None,
+            identity: None,
+        };
+        let failure = made.make(&files(true), now).unwrap_err();
+        assert!(!failure.concerns_server(), "{failure}");
+        made.make(&files(false), now).unwrap();
     }
 }

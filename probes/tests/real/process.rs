@@ -97,8 +97,10 @@ impl Place {
             Path::new(program).exists(),
             "no {program} here; run `cargo lab install`"
         );
-        let mut command = Command::new(program);
+        // It shall not outlive a test that is killed.
+        let mut command = Command::new("/usr/bin/setpriv");
         command
+            .args(["--pdeathsig", "KILL", "--", program])
             .current_dir(self.folder.path())
             .env("HOME", self.folder.path())
             .stdin(Stdio::null());

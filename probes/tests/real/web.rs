@@ -1,5 +1,5 @@
 use probes::Tls;
-use probes::kinds::http::{Content, Http, Request, Version};
+use probes::kinds::http::{Content, Digest, Http, Request, Version};
 use probes::spec::ProbeKind;
 
 use crate::certificate::{Certificate, EXPIRED, NOT_TRUSTED, STRANGER};
@@ -79,6 +79,9 @@ async fn nginx_answers_in_clear_and_over_tls() {
         requests: vec![Request::get("/"), body(well())],
     });
     is_up(plain, old).await;
+    // As md5sum prints it.
+    let md5 = 0x2670_f929_ce8c_93af_815b_a0ae_8fd5_91ff_u128.to_be_bytes();
+    is_up(plain, kind(None, body(Content::Digest(Digest::Md5(md5))))).await;
     let head = Request {
         method: "HEAD".to_owned(),
         ..Request::get("/index.html")

@@ -84,6 +84,11 @@ const NEEDS: &[Need] = &[
         why: "checks the manual pages",
     },
     Need {
+        package: "ca-certificates",
+        proof: "/etc/ssl/certs/ca-certificates.crt",
+        why: "authorities that probes trust",
+    },
+    Need {
         package: "unbound",
         proof: "/usr/sbin/unbound",
         why: "probed by tests",

@@ -2,7 +2,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
 use crate::spec::{ProbeKind, Secret};
-use crate::testing::{Authority, Server, ask, drip, good, reasons_of_misbehaviour};
+use crate::testing::{Authority, Server, ask, drip, good};
 
 /// A conversation: what the server says, after the command that it must have heard; `None` for what
 /// it says first. "TLS" as an answer means that TLS begins.
@@ -239,25 +239,6 @@ async fn what_a_server_says_instead_is_the_reason() {
         let kind = ProbeKind::Dialogue(with_login(protocol));
         let failure = ask(server.address(), kind).await.unwrap_err();
         assert_eq!(failure.to_string(), expected);
-    }
-}
-
-#[tokio::test]
-async fn no_server_that_misbehaves_is_taken_for_a_good_one() {
-    let protocols = [
-        Protocol::Smtp,
-        Protocol::Imap,
-        Protocol::Pop3,
-        Protocol::Ftp,
-        Protocol::Nntp,
-    ];
-    for protocol in protocols {
-        reasons_of_misbehaviour(ProbeKind::Dialogue(dialogue(protocol))).await;
-        let tls = Dialogue {
-            encryption: Some((Begin::AtOnce, Tls::default())),
-            ..dialogue(protocol)
-        };
-        reasons_of_misbehaviour(ProbeKind::Dialogue(tls)).await;
     }
 }
 

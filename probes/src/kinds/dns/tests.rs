@@ -4,9 +4,7 @@ use tokio::net::UdpSocket;
 
 use super::*;
 use crate::spec::ProbeKind;
-use crate::testing::{
-    Server, answering_the_second, ask, ask_briefly, drip, good, reasons_of_misbehaviour,
-};
+use crate::testing::{Server, answering_the_second, ask, ask_briefly, drip, good};
 
 fn dns(record: Record, answers: &[&str]) -> Dns {
     Dns {
@@ -212,14 +210,11 @@ async fn a_server_is_asked_over_tcp_and_may_answer_byte_by_byte() {
         stream.flush().await.unwrap();
     })
     .await;
-    let tcp = |answers| {
-        ProbeKind::Dns(Dns {
-            tcp: true,
-            ..dns(Record::A, answers)
-        })
-    };
-    assert_eq!(ask(server.address(), tcp(&["192.0.2.1"])).await, good());
-    reasons_of_misbehaviour(tcp(&[])).await;
+    let kind = ProbeKind::Dns(Dns {
+        tcp: true,
+        ..dns(Record::A, &["192.0.2.1"])
+    });
+    assert_eq!(ask(server.address(), kind).await, good());
 }
 
 #[tokio::test]
