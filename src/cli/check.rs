@@ -34,6 +34,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         _ => Vec::new(),
     };
     if let Ok(loaded) = &loaded {
+        warnings.extend(loaded.warnings.iter().cloned());
         warnings.extend(slow_lines(&loaded.config));
     }
     let printed = if args.json {

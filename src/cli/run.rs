@@ -31,6 +31,9 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(logging) => logging,
         Err(error) => return failed(&error, Exit::Failed),
     };
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     abort_on_panic();
     // Whoever holds the socket is the only director of this configuration here: before anything
     // of the host is touched.

@@ -1,5 +1,7 @@
-//! The files that probes need for TLS: whether this host has them, and keeps secret what is one.
+//! The files that probes need for TLS, and the one with their passwords: whether this host has them,
+//! and keeps secret what is secret.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,65 +10,85 @@ use std::path::Path;
 use probes::Tls;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::{Fault, Faults};
+use super::diagnostic::{Fault, Faults, Span};
 use super::raw::At;
 use super::schema::{Key, ROOT_VIRTUAL, probe as s, service};
 
 /// Reports every file of a probe that cannot be used. What is no file name has been reported as such.
 pub(super) fn check(document: &DeTable<'_>, faults: &mut Faults) {
-    for table in tables(document, &ROOT_VIRTUAL) {
-        check_probe(table, faults);
-        for server in tables(table, &service::SERVERS) {
-            check_probe(server, faults);
+    let mut tried = Tried::default();
+    for probe in probes(document) {
+        if let Some(tls) = table(probe, &s::TLS_KEY) {
+            tried.check(tls, faults);
         }
     }
 }
 
-fn check_probe(owner: &DeTable<'_>, faults: &mut Faults) {
-    let probe = table(owner, service::VIRTUAL_PROBE.name);
-    let Some(tls) = probe.and_then(|probe| table(probe, s::TLS_KEY.name)) else {
-        return;
-    };
-    if let Some(ca) = text(tls, &s::TLS_CA) {
-        report(
-            &ca,
-            readable(&ca).and_then(|()| Tls::check_ca(&ca.value)),
-            faults,
-        );
-    }
-    let certificate = text(tls, &s::TLS_CERTIFICATE);
-    let good = certificate.filter(|file| {
-        let result = readable(file).and_then(|()| Tls::check_certificate(&file.value));
-        let good = result.is_ok();
-        report(file, result, faults);
-        good
-    });
-    let Some(key) = text(tls, &s::TLS_PRIVATE_KEY) else {
-        return;
-    };
-    let held = readable(&key).and_then(|()| match &good {
-        Some(certificate) => Tls::check_identity(&certificate.value, &key.value),
-        None => Ok(()),
-    });
-    report(&key, held, faults);
-    if let Some(mode) = mode(&key.value).filter(|mode| mode & 0o007 != 0) {
-        let text = format!(
-            "everybody on this host has a right to the private key {}, whose mode is {mode:04o}",
-            key.value
-        );
-        faults.add(Fault::new(&key.span, text).help(format!("chmod 0600 {}", key.value)));
-    }
+/// What is amiss if everybody on this host may read a configuration with a password in it.
+pub(super) fn shown_secret(path: &Path, text: &str) -> Option<String> {
+    let mode = mode(path).filter(|mode| mode & 0o004 != 0)?;
+    let (document, _) = DeTable::parse_recoverable(text);
+    let secret = probes(document.get_ref()).find_map(secret)?;
+    let line = text.get(..secret.start)?.matches('\n').count() + 1;
+    let path = path.display();
+    Some(format!(
+        "{path}:{line}: everybody on this host may read this secret, since the file has mode \
+         {mode:04o}: chmod 0640 {path}"
+    ))
 }
 
-fn report(file: &At<String>, result: Result<(), String>, faults: &mut Faults) {
-    if let Err(why) = result {
-        faults.add(Fault::new(&file.span, why));
+/// Where a probe's secret stands.
+fn secret(probe: &DeTable<'_>) -> Option<Span> {
+    let keys = [&s::PASSWORD, &s::SECRET];
+    keys.iter().find_map(|key| Some(text(probe, key)?.span))
+}
+
+/// Files that have been tried, with what came of it: many servers name the same.
+#[derive(Default)]
+struct Tried(BTreeMap<(&'static str, String), Result<(), String>>);
+
+impl Tried {
+    fn check(&mut self, tls: &DeTable<'_>, faults: &mut Faults) {
+        if let Some(ca) = text(tls, &s::TLS_CA) {
+            self.file(&s::TLS_CA, &ca, faults, Tls::check_ca);
+        }
+        let certificate = text(tls, &s::TLS_CERTIFICATE)
+            .filter(|it| self.file(&s::TLS_CERTIFICATE, it, faults, Tls::check_certificate));
+        let Some(key) = text(tls, &s::TLS_PRIVATE_KEY) else {
+            return;
+        };
+        self.file(&s::TLS_PRIVATE_KEY, &key, faults, |path| {
+            certificate.map_or(Ok(()), |it| Tls::check_identity(&it.value, path))
+        });
+        if let Some(mode) = mode(key.value.as_ref()).filter(|mode| mode & 0o007 != 0) {
+            let text = format!(
+                "everybody on this host has a right to the private key {}, whose mode is {mode:04o}",
+                key.value
+            );
+            faults.add(Fault::new(&key.span, text).help(format!("chmod 0600 {}", key.value)));
+        }
+    }
+
+    /// Reports what is wrong with a file; whether it is good.
+    fn file(
+        &mut self,
+        key: &Key,
+        file: &At<String>,
+        faults: &mut Faults,
+        check: impl FnOnce(&str) -> Result<(), String>,
+    ) -> bool {
+        let tried = self.0.entry((key.name, file.value.clone()));
+        let result =
+            tried.or_insert_with(|| regular(&file.value).and_then(|()| check(&file.value)));
+        if let Err(why) = result {
+            faults.add(Fault::new(&file.span, why.clone()));
+        }
+        result.is_ok()
     }
 }
 
 /// That a file is one, so that reading it ends.
-fn readable(file: &At<String>) -> Result<(), String> {
-    let path = &file.value;
+fn regular(path: &str) -> Result<(), String> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => Ok(()),
         Ok(_) => Err(format!("{path} is not a regular file")),
@@ -77,13 +99,23 @@ fn readable(file: &At<String>) -> Result<(), String> {
     }
 }
 
-fn mode(path: &str) -> Option<u32> {
-    let metadata = fs::metadata(Path::new(path)).ok()?;
+fn mode(path: &Path) -> Option<u32> {
+    let metadata = fs::metadata(path).ok()?;
     metadata.is_file().then(|| metadata.mode() & 0o7777)
 }
 
-fn table<'t>(table: &'t DeTable<'t>, name: &str) -> Option<&'t DeTable<'t>> {
-    table.get(name)?.get_ref().as_table()
+/// The probes of all services and servers.
+fn probes<'t>(document: &'t DeTable<'t>) -> impl Iterator<Item = &'t DeTable<'t>> {
+    tables(document, &ROOT_VIRTUAL).flat_map(|service| {
+        let servers = tables(service, &service::SERVERS);
+        let of_servers = servers.filter_map(|server| table(server, &service::SERVER_PROBE));
+        let own = table(service, &service::VIRTUAL_PROBE);
+        own.into_iter().chain(of_servers)
+    })
+}
+
+fn table<'t>(table: &'t DeTable<'t>, key: &Key) -> Option<&'t DeTable<'t>> {
+    table.get(key.name)?.get_ref().as_table()
 }
 
 /// The tables of an array of them.

@@ -93,6 +93,8 @@ pub struct Loaded {
     pub node: String,
     /// The cluster's keys; empty when the host was not checked.
     pub keys: KeyRing,
+    /// What is no mistake, but better otherwise; with its place.
+    pub warnings: Vec<String>,
 }
 
 /// Reads and checks a configuration file, and the key files that it names.
@@ -109,7 +111,13 @@ pub fn load(path: &Path, host: &HostFacts) -> Result<Loaded, Report> {
         return Err(Report::of_file(&name, text, None));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&text, &name, host),
+        Ok(text) => {
+            let mut loaded = parse(&text, &name, host)?;
+            if host.checks {
+                loaded.warnings.extend(files::shown_secret(path, &text));
+            }
+            Ok(loaded)
+        }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes());
@@ -160,6 +168,7 @@ pub fn parse(text: &str, filename: &str, host: &HostFacts) -> Result<Loaded, Rep
             config: Arc::new(config),
             node: host.node.clone(),
             keys,
+            warnings: Vec::new(),
         }),
         _ => Err(Report::of_faults(filename, text, faults.into_list())),
     }

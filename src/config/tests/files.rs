@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use rcgen::{CertificateParams, KeyPair};
 
 use super::GOOD;
-use crate::config::{HostFacts, keys, parse};
+use crate::config::{HostFacts, keys, load, parse};
 
 #[test]
 fn the_files_of_tls_are_tried_on_the_host_that_needs_them() {
@@ -78,5 +78,33 @@ fn the_files_of_tls_are_tried_on_the_host_that_needs_them() {
     for (tls, expected) in table {
         assert_eq!(said(tls, &HostFacts::named("ha1")), expected, "{tls}");
         assert_eq!(said(tls, &HostFacts::unchecked()), "", "{tls}");
+    }
+}
+
+#[test]
+fn who_may_read_a_password_is_told_at_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("cluster.key");
+    keys::generate(&key).unwrap();
+    let file = folder.path().join("caribe.toml");
+    let good = GOOD.replace("/etc/caribe/cluster.key", key.to_str().unwrap());
+    let secret = good.replacen("http = \"/\"", "redis = true, password = \"x\"", 1);
+    let line = secret.lines().position(|it| it.contains("redis")).unwrap() + 1;
+    let host = HostFacts::named("ha1");
+    for (text, mode, warned) in [
+        (&good, 0o644, false),
+        (&secret, 0o640, false),
+        (&secret, 0o644, true),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let place = format!("{}:{line}: everybody on this host may", file.display());
+        let warnings = load(&file, &host).unwrap().warnings;
+        let found = warnings.iter().any(|warning| warning.starts_with(&place));
+        assert_eq!(found, warned, "{warnings:?}");
+        assert_eq!(
+            load(&file, &HostFacts::unchecked()).unwrap().warnings,
+            [""; 0]
+        );
     }
 }

@@ -97,5 +97,6 @@ pub(in crate::config) const PASSWORD: Key = Key {
     name: "password",
     kind: Kind::Text,
     otherwise: Otherwise::Is("none"),
-    doc: "Their password. The file is then nobody else's to read.",
+    doc: "Their password. The file is then nobody else's to read: one that everybody on the host may \
+          read is told at the start and by check.",
 };
