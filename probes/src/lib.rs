@@ -57,6 +57,7 @@
 //! by byte, send garbage or never stop, and against certificates that are wrong or expired; it fails
 //! until a new kind is in its list too. And each is tested in `tests/real/` against a real server.
 
+mod connects;
 mod datagrams;
 mod echoes;
 mod failure;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::connects::{Connects, Watch};
 use crate::datagrams::Datagrams;
 use crate::echoes::{Echoes, Sockets};
 use crate::failure::{Failure, Stage};
@@ -26,6 +27,7 @@ pub struct Shared(Arc<Common>);
 struct Common {
     trust: Trust,
     echoes: Sockets,
+    connects: Watch,
 }
 
 impl Shared {
@@ -37,6 +39,11 @@ impl Shared {
     pub(crate) fn echoes(&self, ipv6: bool, source: &Source) -> Result<Arc<Echoes>, Failure> {
         self.0.echoes.get(ipv6, source)
     }
+
+    /// What makes connections only to see that they can be.
+    pub(crate) fn connects(&self) -> Result<Arc<Connects>, Failure> {
+        self.0.connects.get()
+    }
 }
 
 /// A probe under way. The kinds do everything that may wait through it and what it gives them.
@@ -47,6 +54,8 @@ pub(crate) struct Probing {
     start: Instant,
     stage: Stage,
     times: Times,
+    /// When the result was there, if somebody has seen that already.
+    ended: Option<Instant>,
     warning: Option<String>,
 }
 
@@ -58,6 +67,7 @@ impl Probing {
             start: Instant::now(),
             stage: Stage::Connecting,
             times: Times::default(),
+            ended: None,
             warning: None,
         }
     }
@@ -113,6 +123,16 @@ impl Probing {
         }
     }
 
+    /// Sees whether a TCP connection to the target can be made: that is the whole probe.
+    pub(crate) async fn reach(&mut self) -> Result<(), Failure> {
+        let connects = self.shared.connects()?;
+        let waiting = connects.begin(self.address(), self.source())?;
+        let at = self.during(Stage::Connecting, waiting.made()).await??;
+        self.times.connect = Some(at.saturating_duration_since(self.start));
+        self.ended = Some(at);
+        Ok(())
+    }
+
     /// A TCP connection to the target.
     pub(crate) async fn connect(&mut self) -> Result<Session<'_>, Failure> {
         let socket = socket::tcp(self.address(), self.source())?;
@@ -162,7 +182,8 @@ impl Probing {
     /// The warning, if there was one, and what the probe took until now.
     pub(crate) fn finish(self) -> (Option<String>, Times) {
         let mut times = self.times;
-        times.whole = self.start.elapsed();
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        times.whole = ended.saturating_duration_since(self.start);
         (self.warning, times)
     }
 }

@@ -181,9 +181,10 @@ where
                     self.schedule.handle_targets(targets, (self.now)());
                 }
                 Some(ended) = self.probes.join_next_with_id() => {
-                    self.ended(ended);
+                    let now = (self.now)();
+                    self.ended(ended, now);
                     while let Some(ended) = self.probes.try_join_next_with_id() {
-                        self.ended(ended);
+                        self.ended(ended, now);
                     }
                 }
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {}
@@ -226,7 +227,7 @@ where
     }
 
     /// Hands the end of a task to the schedule, which ignores what it has cancelled.
-    fn ended(&mut self, ended: Result<(Id, Report), JoinError>) {
+    fn ended(&mut self, ended: Result<(Id, Report), JoinError>, now: Time) {
         let (id, report) = match ended {
             Ok((id, report)) => (id, report),
             Err(error) => (error.id(), broken(&error)),
@@ -236,7 +237,7 @@ where
         };
         if self.running.remove(&probe).is_some() {
             tracing::trace!(probe = probe.0, ?report, "probed");
-            self.schedule.handle_report(probe, report, (self.now)());
+            self.schedule.handle_report(probe, report, now);
         }
     }
 

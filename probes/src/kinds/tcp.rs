@@ -13,7 +13,7 @@ pub struct Tcp;
 
 impl Ask for Tcp {
     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
-        probing.connect().await?;
+        probing.reach().await?;
         Ok(Answer::good())
     }
 }
