@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use caribe::control::Server;
-use caribe::director::snapshot::{Counters, DirectorStatus, Liveness, Timing};
+use caribe::director::snapshot::{Counters, DirectorStatus, Liveness, ProbesStatus, Timing};
 use caribe::director::{Operator, Snapshot};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
@@ -109,6 +109,7 @@ fn snapshot() -> Snapshot {
         }],
         groups: Vec::new(),
         services: Vec::new(),
+        probes: ProbesStatus::default(),
         sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),

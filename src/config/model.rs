@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -259,7 +260,7 @@ pub struct Virtual {
     /// What becomes of a server that fails.
     pub on_failure: OnFailure,
     /// How servers are checked; `None` means they are always up.
-    pub probe: Option<ProbeSpec>,
+    pub probe: Option<Arc<ProbeSpec>>,
     /// The real servers, in the order of the file. No address and port twice.
     pub servers: Vec<Server>,
 }
@@ -306,7 +307,7 @@ pub struct Server {
     /// Overrides the virtual's.
     pub forward: Option<Forwarding>,
     /// Overrides the virtual's.
-    pub probe: Option<ProbeSpec>,
+    pub probe: Option<Arc<ProbeSpec>>,
 }
 
 /// `[ipvs]`

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::server::Limits;
 use super::*;
 use crate::cluster::Refusal;
-use crate::director::snapshot::{Counters, GroupStatus, Role, Timing};
+use crate::director::snapshot::{Counters, GroupStatus, ProbesStatus, Role, Timing};
 use crate::director::{Done, History, Operator, Order, Refused, Request, Snapshot};
 
 mod events;
@@ -45,6 +45,7 @@ fn snapshot() -> Snapshot {
             vips: Vec::new(),
         }],
         services: Vec::new(),
+        probes: ProbesStatus::default(),
         sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),

@@ -67,7 +67,7 @@ pub(super) struct Core {
     reach_told: Option<Reach>,
     keeper: Keeper,
     table_reports: watch::Receiver<Arc<lvs::Report>>,
-    _runner: Runner,
+    runner: Runner,
     verdict_reports: mpsc::Receiver<Verdict>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     guard: Option<Guard>,
@@ -160,6 +160,7 @@ impl Core {
             started,
             pulse: None,
             verdicts: &verdicts,
+            probes: runner.stats(),
             table: &lvs::Report::default(),
         };
         let (snapshots, receiver) = watch::channel(Arc::new(view.snapshot(started)));
@@ -186,7 +187,7 @@ impl Core {
             reach_told: None,
             keeper,
             table_reports,
-            _runner: runner,
+            runner,
             verdict_reports,
             snapshots,
             guard: None,
@@ -374,6 +375,7 @@ impl Core {
     /// Takes a verdict; whether the table depends on it.
     fn judge(&mut self, verdict: Verdict) -> bool {
         for (service, server) in self.verdicts.servers_of(&verdict.target) {
+            let service: &str = service;
             let before = self.verdicts.health_of(service, *server).health;
             let reason = verdict.reason.as_ref().map(ToString::to_string);
             match verdict.health {
@@ -480,6 +482,7 @@ impl Core {
             started: self.started,
             pulse: self.last_pulse.as_ref(),
             verdicts: &self.verdicts,
+            probes: self.runner.stats(),
             table: &table,
         };
         self.snapshots
@@ -542,9 +545,9 @@ impl Core {
 }
 
 /// As many probes at a time as there may be descriptors, but for those that the daemon itself and
-/// its clients need.
+/// its clients need, and sockets that are kept for later probes.
 fn probe_limits() -> Limits {
-    const OTHERS: u64 = 256;
+    const OTHERS: u64 = 384;
     const MOST: u64 = 8192;
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub groups: Vec<GroupStatus>,
     /// Every virtual service, by name.
     pub services: Vec<ServiceStatus>,
+    /// How the probes of their servers keep up.
+    pub probes: ProbesStatus,
     /// Connection sync and settings of the kernel's IPVS; `None` when neither is configured.
     pub sync: Option<SyncStatus>,
     /// The last 16 takeovers by this director, the newest last; a handover to it is one too.
@@ -229,10 +231,27 @@ pub struct ServerStatus {
     pub reason: Option<String>,
     /// How long it has been in this state.
     pub since: Option<Duration>,
+    /// What the probe took that had the last verdict: the last that changed state, reason or weight.
+    /// `None` before it.
+    pub took: Option<Took>,
     /// Established connections that the kernel counts.
     pub active_connections: u32,
     /// Other connections that the kernel counts.
     pub inactive_connections: u32,
+}
+
+/// What a probe took, in microseconds from its start; `None` for what it did not come to or does not
+/// have.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Took {
+    /// Until the connection was made.
+    pub connect_us: Option<u32>,
+    /// Until TLS was agreed on.
+    pub tls_us: Option<u32>,
+    /// Until the server's first byte came.
+    pub first_byte_us: Option<u32>,
+    /// Until the result.
+    pub whole_us: u32,
 }
 
 /// What a probe says of a server.
@@ -247,6 +266,29 @@ pub enum Health {
     Unknown,
     /// Has no probe.
     Unchecked,
+}
+
+/// How the probes keep up.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ProbesStatus {
+    /// Places that are asked, each once for all servers that depend on it.
+    pub targets: usize,
+    /// Probes that run at the moment.
+    pub running: usize,
+    /// Probes started so far.
+    pub started: u64,
+    /// How late half of them started at most, up to twice too much.
+    pub delay_p50: Duration,
+    /// How late 99 of 100 started at most, likewise.
+    pub delay_p99: Duration,
+    /// How late the latest started.
+    pub delay_max: Duration,
+    /// Probes that started more than 100 ms late.
+    pub late: u64,
+    /// Probes that were still running when they were due again.
+    pub overran: u64,
+    /// Probes that this host could not run.
+    pub not_run: u64,
 }
 
 /// What the kernel's IPVS was told beside its table.

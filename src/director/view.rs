@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use ipvs::{DestinationKey, ListedDestination, ServiceKey, SyncRole};
 
 use super::pulse;
 use super::snapshot::{
-    Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus,
-    ServiceStatus, Snapshot, SyncStatus, Timing,
+    Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, ProbesStatus, Role,
+    ServerStatus, ServiceStatus, Snapshot, SyncStatus, Timing, Took,
 };
 use crate::clock::Time;
 use crate::cluster;
@@ -29,6 +30,8 @@ pub(super) struct View<'a> {
     pub(super) pulse: Option<&'a pulse::Report>,
     /// What probes have found.
     pub(super) verdicts: &'a Verdicts,
+    /// How the probes keep up.
+    pub(super) probes: probes::Stats,
     /// What the kernel's table holds.
     pub(super) table: &'a lvs::Report,
 }
@@ -64,6 +67,7 @@ impl View<'_> {
             services: services
                 .map(|service| self.service(service, &listed, now))
                 .collect(),
+            probes: self.probes(),
             sync: self.sync(),
             takeovers: self
                 .pulse
@@ -242,8 +246,24 @@ impl View<'_> {
                 .map(ToString::to_string)
                 .or_else(|| known.warning.map(str::to_owned)),
             since: known.since.map(|since| now.saturating_sub(since)),
+            took: known.times.as_ref().map(took),
             active_connections: row.map_or(0, |row| row.active),
             inactive_connections: row.map_or(0, |row| row.inactive),
+        }
+    }
+
+    fn probes(&self) -> ProbesStatus {
+        let stats = self.probes;
+        ProbesStatus {
+            targets: stats.targets,
+            running: stats.running,
+            started: stats.started,
+            delay_p50: stats.delay_within(50),
+            delay_p99: stats.delay_within(99),
+            delay_max: stats.delay_max,
+            late: stats.late,
+            overran: stats.overran,
+            not_run: stats.not_run,
         }
     }
 
@@ -305,8 +325,19 @@ fn sorry_server(
         health: Health::Unchecked,
         reason: None,
         since: None,
+        took: None,
         active_connections: row.map_or(0, |row| row.active),
         inactive_connections: row.map_or(0, |row| row.inactive),
+    }
+}
+
+fn took(times: &probes::Times) -> Took {
+    let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+    Took {
+        connect_us: times.connect.map(micros),
+        tls_us: times.tls.map(micros),
+        first_byte_us: times.first_byte.map(micros),
+        whole_us: micros(times.whole),
     }
 }
 

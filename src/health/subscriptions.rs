@@ -13,7 +13,7 @@ use crate::config::model::{Match, Server, Virtual};
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subscriptions {
     /// By service and by the server's address and port behind it.
-    services: BTreeMap<String, BTreeMap<SocketAddr, Target>>,
+    services: BTreeMap<Arc<str>, BTreeMap<SocketAddr, Target>>,
 }
 
 impl Subscriptions {
@@ -27,15 +27,13 @@ impl Subscriptions {
         let mut services = BTreeMap::new();
         for service in virtuals {
             let mut targets = BTreeMap::new();
-            let common = service.probe.clone().map(Arc::new);
             for server in &service.servers {
-                let own = server.probe.clone().map(Arc::new);
-                let Some(spec) = own.as_ref().or(common.as_ref()) else {
+                let Some(spec) = server.probe.as_ref().or(service.probe.as_ref()) else {
                     continue;
                 };
                 targets.extend(targets_of(server, service, spec));
             }
-            services.insert(service.name.clone(), targets);
+            services.insert(Arc::from(service.name.as_str()), targets);
         }
         Self { services }
     }
@@ -68,11 +66,11 @@ impl Subscriptions {
     }
 
     /// Every server that has a probe: its service, its address and port, its target.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, SocketAddr, &Target)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, SocketAddr, &Target)> {
         self.services.iter().flat_map(|(service, targets)| {
             targets
                 .iter()
-                .map(move |(address, target)| (service.as_str(), *address, target))
+                .map(move |(address, target)| (service, *address, target))
         })
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::{Forwarding, Protocol};
@@ -41,7 +42,7 @@ fn server(address: &str, port: Option<u16>, probe: Option<ProbeSpec>) -> Server 
         port,
         weight: 1,
         forward: None,
-        probe,
+        probe: probe.map(Arc::new),
     }
 }
 
@@ -55,7 +56,7 @@ fn service(name: &str, matches: Match, probe: Option<ProbeSpec>, servers: Vec<Se
         persistent: None,
         sorry: None,
         on_failure: OnFailure::Remove,
-        probe,
+        probe: probe.map(Arc::new),
         servers,
     }
 }
@@ -221,7 +222,7 @@ fn what_is_asked_alike_at_one_place_is_asked_once() {
         ("one", "10.0.1.21:80"),
         ("two", "10.0.1.21:80"),
     ];
-    let expected = expected.map(|(service, address)| (service.to_owned(), at(address)));
+    let expected = expected.map(|(service, address)| (Arc::from(service), at(address)));
     assert_eq!(verdicts.servers_of(&shared), expected);
 }
 

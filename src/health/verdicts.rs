@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use probes::{Failure, Target, Verdict, Weight};
+use probes::{Failure, Target, Times, Verdict, Weight};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
@@ -37,6 +38,8 @@ pub struct ServerHealth<'a> {
     pub warning: Option<&'a str>,
     /// When `health` became what it is; `None` without a probe.
     pub since: Option<Time>,
+    /// What the probe took that had the last verdict; `None` before the first.
+    pub times: Option<Times>,
 }
 
 /// The latest verdict of every target, and which servers depend on it.
@@ -50,16 +53,18 @@ pub struct Verdicts {
 struct State {
     known: Known,
     /// Who depends on it: service, and server behind it.
-    servers: Vec<(String, SocketAddr)>,
+    servers: Vec<(Arc<str>, SocketAddr)>,
 }
 
 #[derive(Clone, Debug)]
 struct Known {
     health: probes::Health,
-    reason: Option<Failure>,
+    /// Most servers have none.
+    reason: Option<Box<Failure>>,
     weight: Option<Weight>,
     warning: Option<String>,
     since: Time,
+    times: Option<Times>,
 }
 
 /// What the table depends on.
@@ -107,10 +112,11 @@ impl Verdicts {
                 let known = before.map_or_else(|| Known::unknown(now), |it| it.known.clone());
                 State {
                     known,
-                    servers: Vec::new(),
+                    // Few targets decide more than one.
+                    servers: Vec::with_capacity(1),
                 }
             });
-            state.servers.push((service.to_owned(), address));
+            state.servers.push((Arc::clone(service), address));
         }
         self.subscriptions = subscriptions;
     }
@@ -128,15 +134,18 @@ impl Verdicts {
             weight,
             warning,
             since,
-            ..
+            times,
+            target: _,
         } = verdict;
         let changed = state.known.health != health || state.known.weight != weight;
         state.known = Known {
             health,
-            reason,
+            reason: reason.map(Box::new),
             weight,
             warning,
             since,
+            // An inherited verdict is as old as the one that it comes from.
+            times: times.or(state.known.times),
         };
         changed
     }
@@ -153,6 +162,7 @@ impl Verdicts {
                 weight: None,
                 warning: None,
                 since: None,
+                times: None,
             };
         };
         let known = &state.known;
@@ -163,16 +173,17 @@ impl Verdicts {
         };
         ServerHealth {
             health,
-            reason: known.reason.as_ref(),
+            reason: known.reason.as_deref(),
             weight: known.weight,
             warning: known.warning.as_deref(),
             since: Some(known.since),
+            times: known.times,
         }
     }
 
     /// The servers that `target` decides, each with its service: for messages.
     #[must_use]
-    pub fn servers_of(&self, target: &Target) -> &[(String, SocketAddr)] {
+    pub fn servers_of(&self, target: &Target) -> &[(Arc<str>, SocketAddr)] {
         self.states.get(target).map_or(&[], |state| &state.servers)
     }
 
@@ -204,6 +215,7 @@ impl Known {
             weight: None,
             warning: None,
             since: now,
+            times: None,
         }
     }
 }

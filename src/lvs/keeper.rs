@@ -40,7 +40,7 @@ pub struct Report {
     /// The newest table that was wanted and is there, but for what was refused.
     pub generation: u64,
     /// The kernel's table, those of others included, as it was read last.
-    pub listing: Vec<ListedService>,
+    pub listing: Arc<Vec<ListedService>>,
     /// What prevents services from being as they are wanted.
     pub refusals: Vec<(ServiceKey, String)>,
     /// What prevents any work on the table.
@@ -200,7 +200,7 @@ impl<K: Kernel, H: Host> Work<K, H> {
         let keys: BTreeSet<ServiceKey> = wanted.table.keys().copied().collect();
         self.note(&keys | &(self.owned.keys() & &there));
         self.report.generation = wanted.generation;
-        self.report.listing = listing;
+        self.report.listing = Arc::new(listing);
         self.report.refusals = refusals;
     }
 

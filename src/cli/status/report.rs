@@ -9,8 +9,8 @@ use crate::cli::output::Screen;
 use crate::cli::table::{Align, Cell, Table};
 use crate::director::Snapshot;
 use crate::director::snapshot::{
-    DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus, ServiceStatus,
-    SyncStatus, VipStatus,
+    DirectorStatus, GroupStatus, Health, Liveness, PathStatus, ProbesStatus, Role, ServerStatus,
+    ServiceStatus, SyncStatus, VipStatus,
 };
 use ipvs::Forwarding;
 
@@ -58,6 +58,9 @@ pub(super) fn render(snapshot: &Snapshot, only_problems: bool, screen: &Screen) 
     }
     if !services.is_empty() {
         sections.push(service_table(&services).render(screen));
+    }
+    if snapshot.probes.targets > 0 && !only_problems {
+        sections.push(probes_line(&snapshot.probes, screen));
     }
     if let Some(sync) = snapshot.sync.as_ref().filter(|_| shown(Subject::Sync)) {
         sections.push(sync_line(sync, screen));
@@ -210,6 +213,29 @@ fn path_cells(path: Option<&PathStatus>, local: bool) -> [Cell; 4] {
         (Liveness::Unknown, _) => Cell::new("never", Style::Warning),
     };
     [path_name(path).into(), heard, late, round_trip]
+}
+
+/// `probes: 3 targets, 1 running; started late by 2.0ms (half at most), 8.0ms (99 of 100), 12.5ms (most)`
+fn probes_line(probes: &ProbesStatus, screen: &Screen) -> String {
+    let mut text = format!(
+        "probes: {} targets, {} running; started late by {} (half at most), {} (99 of 100), {} (most)",
+        probes.targets,
+        probes.running,
+        milliseconds(probes.delay_p50),
+        milliseconds(probes.delay_p99),
+        milliseconds(probes.delay_max),
+    );
+    for (count, what) in [
+        (probes.late, "later than 100ms"),
+        (probes.overran, "longer than their interval"),
+        (probes.not_run, "not run for want of something here"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!("; {count} of {} {what}", probes.started));
+        }
+    }
+    let lines = wrap(&text, screen.size.map(|(columns, _)| columns)).join("\n");
+    format!("{lines}\n")
 }
 
 /// `sync: eth1 id 1, sending and receiving; expire_nodest_conn 1, sync_retries 1`

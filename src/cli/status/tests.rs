@@ -12,8 +12,8 @@ use crate::cli::format::width;
 use crate::cluster::Histogram;
 use crate::director::Snapshot;
 use crate::director::snapshot::{
-    Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, Role, ServerStatus,
-    ServiceStatus, SyncStatus, Timing, VipStatus,
+    Counters, DirectorStatus, GroupStatus, Health, Liveness, PathStatus, ProbesStatus, Role,
+    ServerStatus, ServiceStatus, SyncStatus, Timing, Took, VipStatus,
 };
 use ipvs::{Forwarding, Protocol};
 
@@ -86,6 +86,12 @@ fn server(address: &str, forward: Forwarding, active: u32) -> ServerStatus {
         health: Health::Up,
         reason: None,
         since: Some(DAYS),
+        took: Some(Took {
+            connect_us: Some(210),
+            tls_us: None,
+            first_byte_us: Some(1_320),
+            whole_us: 1_340,
+        }),
         active_connections: active,
         inactive_connections: active / 3,
     }
@@ -149,6 +155,15 @@ fn healthy() -> Snapshot {
             &[("192.0.2.80/24", "eth0"), ("10.0.1.1/24", "eth1")],
         )],
         services: vec![service("www", "192.0.2.80:80", farm())],
+        probes: ProbesStatus {
+            targets: 3,
+            running: 0,
+            started: 137_000,
+            delay_p50: Duration::from_millis(2),
+            delay_p99: Duration::from_millis(4),
+            delay_max: Duration::from_micros(5_120),
+            ..ProbesStatus::default()
+        },
         sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),

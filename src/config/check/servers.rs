@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipvs::Forwarding;
 use probes::ProbeSpec;
@@ -98,7 +99,7 @@ fn build_server(server: &raw::Server) -> Option<Server> {
             .weight
             .or(u32::try_from(s::WEIGHT.default_integer()).unwrap_or(1))?,
         forward: server.forward.optional()?,
-        probe: server.probe.optional()?,
+        probe: server.probe.optional()?.map(Arc::new),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipvs::{Forwarding, Protocol};
 
@@ -143,7 +144,7 @@ impl Context<'_> {
             persistent: raw.persistent.optional()?,
             sorry: sorry?,
             on_failure: raw.on_failure.or(OnFailure::Remove)?,
-            probe: raw.probe.optional()?,
+            probe: raw.probe.optional()?.map(Arc::new),
             servers: servers?,
         })
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::director::snapshot::{Counters, Liveness, Timing};
+use crate::director::snapshot::{Counters, Liveness, ProbesStatus, Timing};
 
 const YEAR: f64 = 1.0 / 31_556_952.0;
 
@@ -71,6 +71,7 @@ pub(in crate::cli::tune) fn snapshot(peers: Vec<DirectorStatus>) -> Snapshot {
         directors: peers,
         groups: Vec::new(),
         services: Vec::new(),
+        probes: ProbesStatus::default(),
         sync: None,
         takeovers: Vec::new(),
         counters: Counters::default(),
