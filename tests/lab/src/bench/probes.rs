@@ -136,10 +136,11 @@ fn measure(lab: &Lab, peer: Peer, kind: Kind) -> Result<Reading, String> {
 
     let start = Instant::now();
     let mut process = launch(&director, peer, kind);
-    let first_round = first_round(&director, start);
+    let first_round = first_round(&director, &server, start);
     let reading = if let Some(first_round) = first_round {
-        // What was late in the first round is not counted with what comes after.
-        std::thread::sleep(INTERVAL);
+        // What was late in the first round is not counted with what comes after, nor the way from
+        // there to a target's own moments, which takes caribe up to one interval and a half.
+        std::thread::sleep(INTERVAL * 3 / 2);
         let before = (processor(&process), server.arrivals());
         std::thread::sleep(WINDOW);
         let after = (processor(&process), server.arrivals());
@@ -297,12 +298,13 @@ fn keepalived_config(kind: Kind) -> String {
 }
 
 /// Waits until all servers are in the table.
-fn first_round(director: &Host, start: Instant) -> Option<Duration> {
+fn first_round(director: &Host, server: &Server, start: Instant) -> Option<Duration> {
     while start.elapsed() < LIMIT {
-        if entries(director) == TARGETS {
+        // To look takes the processor from those who are looked at, and shows nothing before all
+        // have been asked.
+        if server.asked() >= TARGETS && entries(director) == TARGETS {
             return Some(start.elapsed());
         }
-        // To look takes the processor from those who are looked at.
         std::thread::sleep(LOOK);
     }
     None

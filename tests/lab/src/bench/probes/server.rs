@@ -1,5 +1,6 @@
 //! The server of all targets: it accepts, answers HTTP where it is asked for, and keeps the times.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use lab::Host;
 use socket2::{Domain, Socket, Type};
 
-use super::{Kind, TARGETS, target};
+use super::{Kind, target};
 
 /// Where all targets listen.
 pub(super) const PORT: u16 = 80;
@@ -18,8 +19,10 @@ pub(super) const PORT: u16 = 80;
 const WAITING: i32 = 16_384;
 /// How often it is looked whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
-/// An asker that says nothing is left after so long.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// An asker that says nothing is left after so long; it is busy with others.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Who waits for questions over HTTP, each for one at a time.
+const LISTENERS: usize = 16;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
 
@@ -29,12 +32,14 @@ pub(super) struct Arrivals {
     pub(super) count: usize,
     /// From each question to the next of the same target, in the order of arrival.
     pub(super) gaps: Vec<Duration>,
+    /// When each target was asked last.
+    last: BTreeMap<usize, Instant>,
 }
 
 pub(super) struct Server {
     stop: Arc<AtomicBool>,
     arrivals: Arc<Mutex<Arrivals>>,
-    thread: JoinHandle<()>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -46,13 +51,31 @@ impl Server {
             .map_err(|e| format!("the targets cannot listen: {e}"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let arrivals = Arc::new(Mutex::new(Arrivals::default()));
-        let (stopped, kept) = (Arc::clone(&stop), Arc::clone(&arrivals));
-        let thread = std::thread::spawn(move || serve(&listener, kind, &stopped, &kept));
+        let listeners = match kind {
+            Kind::Tcp => 1,
+            Kind::Http => LISTENERS,
+        };
+        let mut threads = Vec::new();
+        for _ in 0..listeners {
+            let (stopped, kept) = (Arc::clone(&stop), Arc::clone(&arrivals));
+            let listener = listener
+                .try_clone()
+                .map_err(|e| format!("the targets cannot share a socket: {e}"))?;
+            threads.push(std::thread::spawn(move || {
+                serve(&listener, kind, &stopped, &kept);
+            }));
+        }
         Ok(Self {
             stop,
             arrivals,
-            thread,
+            threads,
         })
+    }
+
+    /// How many questions there were so far.
+    pub(super) fn asked(&self) -> usize {
+        let arrivals = self.arrivals.lock();
+        arrivals.unwrap_or_else(PoisonError::into_inner).count
     }
 
     pub(super) fn arrivals(&self) -> Arrivals {
@@ -64,7 +87,9 @@ impl Server {
 
     pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.join();
+        for thread in self.threads {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -80,7 +105,6 @@ fn listen() -> std::io::Result<TcpListener> {
 }
 
 fn serve(listener: &TcpListener, kind: Kind, stop: &AtomicBool, arrivals: &Mutex<Arrivals>) {
-    let mut last: Vec<Option<Instant>> = vec![None; TARGETS];
     while !stop.load(Ordering::Relaxed) {
         let Ok((mut stream, _)) = listener.accept() else {
             continue;
@@ -94,11 +118,11 @@ fn serve(listener: &TcpListener, kind: Kind, stop: &AtomicBool, arrivals: &Mutex
             }
         }
         let place = stream.local_addr().ok().and_then(|own| target(own.ip()));
-        let Some(last) = place.and_then(|place| last.get_mut(place)) else {
+        let Some(place) = place else {
             continue;
         };
-        let before = last.replace(now);
         let mut arrivals = arrivals.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = arrivals.last.insert(place, now);
         arrivals.count += 1;
         arrivals.gaps.extend(before.map(|before| now - before));
     }
