@@ -405,6 +405,51 @@ fn a_configuration_is_checked_against_this_host() {
 }
 
 #[test]
+fn a_tie_of_directors_and_a_serial_line_that_is_none_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = file_in(&folder, "caribe.toml");
+    let tie = "warning: directors ha1, ha2 have the same priority 100: ha1 is preferred among them, \
+               as its name sorts first\n";
+    for (text, told) in [
+        (CONFIGURATION.to_owned(), false),
+        (CONFIGURATION.replace("150", "100"), true),
+        (
+            CONFIGURATION.replace("150", "100").replace(
+                "name = \"web\"\nvips",
+                "name = \"web\"\nprefer = \"ha2\"\nvips",
+            ),
+            false,
+        ),
+    ] {
+        fs::write(&path, text).unwrap();
+        let (code, _, stderr) = run(&["check", "--no-host", &file]);
+        assert_eq!((code, stderr.contains(tie)), (0, told), "{stderr}");
+    }
+
+    let name = rustix::system::uname()
+        .nodename()
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let (_, key) = file_in(&folder, "cluster.key");
+    assert_eq!(run(&["key", "generate", &key]).0, 0);
+    let (_, device) = file_in(&folder, "ttyS9");
+    let text = CONFIGURATION
+        .replace("/etc/caribe/cluster.key", &key)
+        .replace("\"ha1\"", &format!("{name:?}"))
+        .replace("udp = \"192.0.2.11\"", &format!("serial = {device:?}"))
+        .replace("udp = \"192.0.2.12\"", &format!("serial = {device:?}"));
+    fs::write(&path, &text).unwrap();
+    let (code, _, stderr) = run(&["check", &file]);
+    let told = format!("cannot open the serial line {device} of its path: ");
+    assert!(code == 0 && stderr.contains(&told), "{stderr}");
+    fs::write(&device, "").unwrap();
+    let (code, _, stderr) = run(&["check", &file]);
+    let told = format!("{device} of its path is no serial line");
+    assert!(code == 0 && stderr.contains(&told), "{stderr}");
+}
+
+#[test]
 fn a_missing_configuration_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (_, file) = file_in(&folder, "none.toml");

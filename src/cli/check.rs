@@ -1,6 +1,6 @@
 //! `caribe check`: whether a configuration holds, and whether this host can run it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -35,6 +35,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     };
     if let Ok(loaded) = &loaded {
         warnings.extend(loaded.warnings.iter().cloned());
+        warnings.extend(ties(&loaded.config));
         warnings.extend(slow_lines(&loaded.config));
     }
     let printed = if args.json {
@@ -117,20 +118,17 @@ fn as_json(args: &CheckArgs, loaded: &Result<Loaded, Report>, warnings: &[String
     format!("{object}\n")
 }
 
+/// What a director that starts on this host does without for now.
+pub(super) fn at_start(loaded: &Loaded) -> Vec<String> {
+    let mut told = missing_devices(loaded);
+    told.extend(ties(&loaded.config));
+    told.extend(slow_lines(&loaded.config));
+    told
+}
+
 /// What this host lacks now. It may have it by the time the director runs, so these are no errors.
 fn warnings(loaded: &Loaded) -> Vec<String> {
-    let mut warnings = missing_interfaces(&loaded.config);
-    let own = loaded.config.directors.get(&loaded.node);
-    for path in own.map(|it| it.paths.as_slice()).unwrap_or_default() {
-        let node = &loaded.node;
-        warnings.extend(unusable(path).map(|why| format!("director {node}: {why}")));
-    }
-    if let Some(sync) = &loaded.config.ipvs.sync
-        && is_missing(&sync.interface)
-    {
-        let name = &sync.interface;
-        warnings.push(format!("sync: this host has no interface {name}"));
-    }
+    let mut warnings = missing_devices(loaded);
     let setting = |path: &str| fs::read_to_string(Path::new("/proc/sys").join(path)).ok();
     warnings.extend(lvs::missing_for_nat(&loaded.config, setting));
     if let Some(device) = &loaded.config.watchdog.device
@@ -145,6 +143,47 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
         warnings.push("the kernel has no IPVS now: try `modprobe ip_vs`".to_owned());
     }
     warnings
+}
+
+/// Interfaces, addresses and serial lines that are not there.
+fn missing_devices(loaded: &Loaded) -> Vec<String> {
+    let mut warnings = missing_interfaces(&loaded.config);
+    let own = loaded.config.directors.get(&loaded.node);
+    for path in own.map(|it| it.paths.as_slice()).unwrap_or_default() {
+        let node = &loaded.node;
+        warnings.extend(unusable(path).map(|why| format!("director {node}: {why}")));
+    }
+    if let Some(sync) = &loaded.config.ipvs.sync
+        && is_missing(&sync.interface)
+    {
+        let name = &sync.interface;
+        warnings.push(format!("sync: this host has no interface {name}"));
+    }
+    warnings
+}
+
+/// Directors of equal priority that nothing but their names ranks, in some group.
+fn ties(config: &Config) -> Vec<String> {
+    let mut ties: BTreeSet<(u16, Vec<&str>)> = BTreeSet::new();
+    for group in config.groups.values() {
+        let mut equals: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        for director in config.directors.values() {
+            if group.prefer.as_ref() != Some(&director.name) {
+                let equals = equals.entry(director.priority).or_default();
+                equals.push(&director.name);
+            }
+        }
+        ties.extend(equals.into_iter().filter(|(_, names)| names.len() > 1));
+    }
+    let told = |(priority, names): (u16, Vec<&str>)| {
+        let first = names.first().copied().unwrap_or_default();
+        format!(
+            "directors {} have the same priority {priority}: {first} is preferred among them, as \
+             its name sorts first",
+            names.join(", ")
+        )
+    };
+    ties.into_iter().map(told).collect()
 }
 
 fn is_missing(interface: &str) -> bool {

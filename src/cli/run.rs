@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::args::RunArgs;
 use super::output::{complain, print_report};
-use super::{Exit, guard, logging};
+use super::{Exit, check, guard, logging};
 use crate::config::{self, HostFacts, Loaded};
 use crate::control::Server;
 use crate::director::guard::{Guard, first_charge};
@@ -31,7 +31,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         Ok(logging) => logging,
         Err(error) => return failed(&error, Exit::Failed),
     };
-    for warning in &loaded.warnings {
+    for warning in loaded.warnings.iter().chain(&check::at_start(&loaded)) {
         tracing::warn!("{warning}");
     }
     abort_on_panic();
