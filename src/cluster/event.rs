@@ -40,6 +40,14 @@ pub enum Input {
     CutOff(bool),
     /// Where this director answers for VIPs, or would. Until told, nowhere.
     Stations(BTreeSet<Station>),
+    /// Whether somebody who is no director has VIPs of a group that is held here. Until told,
+    /// nobody has.
+    Partial {
+        /// The group.
+        group: String,
+        /// Whether it is so.
+        partial: bool,
+    },
     /// What [`Output::Activate`] asked for is done: the group's VIPs are there and announced.
     Raised {
         /// The group.
@@ -90,10 +98,9 @@ pub enum Output {
         epoch: u64,
         /// What made it so.
         why: Taken,
-        /// No director has held it lately, so somebody else may have its VIPs: the network is to be
-        /// asked before they are put.
+        /// Whether the network is to be asked for its VIPs.
         #[serde(default)]
-        ask: bool,
+        ask: Ask,
     },
     /// Answer no more for the group's VIPs and announce them no more, but go on to forward what
     /// comes for them. [`Output::Deactivate`] follows, or [`Output::Activate`] if nobody wanted
@@ -137,6 +144,20 @@ pub enum Output {
     },
     /// All groups have been left and the peers know, or had time to. Nothing follows.
     Stopped,
+}
+
+/// Whether somebody who is no director may have VIPs of a group that is taken.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ask {
+    /// No: a director has held them until now. Whoever claims them does so in vain.
+    #[default]
+    Nobody,
+    /// Some: the director that held the group did not hold all of them. They are to be put, and
+    /// those that a stranger answers for to be removed again.
+    Beside,
+    /// All: no director has held them lately. The network is to be asked before they are put.
+    First,
 }
 
 /// What became of what an operator asked for.

@@ -61,6 +61,9 @@ pub struct Claim {
     pub owner: Option<String>,
     /// To whom the sender, which is releasing the group, gives it: it shall take it at once.
     pub offer: Option<String>,
+    /// The sender holds the group, but somebody who is no director has VIPs of it.
+    #[serde(default)]
+    pub partial: bool,
 }
 
 /// A director's part in a group.

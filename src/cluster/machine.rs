@@ -201,6 +201,14 @@ impl Machine {
                 self.end_doubt();
                 self.stations = stations;
             }
+            Input::Partial { group, partial } => {
+                self.end_doubt();
+                if let Some(group) = self.groups.get_mut(&group) {
+                    // Whoever follows must know before it does.
+                    self.changed |= group.partial != partial;
+                    group.partial = partial;
+                }
+            }
             Input::Raised { group: _ } => self.end_doubt(),
             Input::Released { group } => {
                 self.end_doubt();

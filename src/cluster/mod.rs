@@ -102,7 +102,7 @@ mod sim;
 mod status;
 
 pub use auth::{KeyId, Keys, TAG_LEN};
-pub use event::{Answer, DeathCause, Event, Input, Left, Output, Refusal, Taken, Unsuited};
+pub use event::{Answer, Ask, DeathCause, Event, Input, Left, Output, Refusal, Taken, Unsuited};
 pub use heartbeat::{Claim, Echo, Fitness, Heartbeat, Rank, Role, Standing, Station};
 pub use histogram::Histogram;
 pub use machine::Machine;

@@ -6,7 +6,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::event::{DeathCause, Left, Taken, Unsuited};
+use super::event::{Ask, DeathCause, Left, Taken, Unsuited};
 use super::heartbeat::{Claim, Fitness, Rank, Role, Standing};
 use super::rules::{Rule, Rules};
 use super::settings::GroupSettings;
@@ -65,6 +65,10 @@ pub(super) struct Group {
     free: Option<Time>,
     /// When somebody was last known to hold it.
     held: Option<Time>,
+    /// We hold it, but somebody who is no director has VIPs of it.
+    pub(super) partial: bool,
+    /// Whoever held it last said so.
+    was_partial: bool,
     /// Who deserves the group more than we, and since when.
     better: Option<(String, Time)>,
     /// Who did not take it when offered, and until when it is offered nothing.
@@ -176,6 +180,8 @@ impl Group {
             unfit_told: false,
             free: None,
             held: None,
+            partial: false,
+            was_partial: false,
             better: None,
             shunned: None,
         }
@@ -243,6 +249,9 @@ impl Group {
                 Role::Releasing => self.role != Role::Releasing || claim.epoch > self.epoch,
             })
             .max_by_key(|(claim, name)| (claim.role == Role::Active, claim.epoch, *name));
+        if let (Role::Standby | Role::Releasing, Some((claim, _))) = (self.role, other) {
+            self.was_partial = claim.partial;
+        }
         self.owner = match (self.role, other) {
             (Role::Standby | Role::Releasing, None) => None,
             (Role::Standby | Role::Releasing, Some((_, name))) => Some(name.to_owned()),
@@ -523,16 +532,26 @@ impl Group {
         }
     }
 
-    /// Whether its VIPs are the cluster's, as a director has held it until now.
-    pub(super) fn was_held_lately(&self, me: Me<'_>, peers: usize, now: Time) -> bool {
+    /// Whether somebody who is no director may have its VIPs, if it is taken now.
+    pub(super) fn whom_to_ask(&self, me: Me<'_>, peers: usize, now: Time) -> Ask {
         let directors = u32::try_from(peers).unwrap_or(u32::MAX).saturating_add(1);
         let lately = LATELY.max(me.deadtime.saturating_mul(directors));
-        self.held.is_some_and(|held| now <= held + lately)
+        match self.held {
+            Some(held) if now <= held + lately => {
+                if self.partial || self.was_partial {
+                    Ask::Beside
+                } else {
+                    Ask::Nobody
+                }
+            }
+            Some(_) | None => Ask::First,
+        }
     }
 
     /// Becomes active, with an epoch above any that is known.
     pub(super) fn take(&mut self, why: &Taken, rules: Rules, now: Time) {
         self.role = Role::Active;
+        self.partial = false;
         self.since = now;
         self.why = why.to_string();
         self.settled = true;
@@ -613,6 +632,7 @@ impl Group {
     /// Has left.
     pub(super) fn released(&mut self, now: Time) {
         self.role = Role::Standby;
+        self.was_partial = std::mem::take(&mut self.partial);
         self.leaving = None;
         self.since = now;
         self.free = None;

@@ -21,7 +21,7 @@
 //! The id of a peer or a group is the first eight bytes of the SHA-256 of its name; what the
 //! receiver does not know by its id it ignores, so that directors with unequal files still
 //! understand each other. Group flags: 3 role (0 standby, 1 active, 2 releasing), 4 ready,
-//! 8 preferred, 16 declines. Owner and offer count in the list of peers: 255 nobody, 254 somebody who
+//! 8 preferred, 16 declines, 32 partial. Owner and offer count in the list of peers: 255 nobody, 254 somebody who
 //! is not in it.
 
 #[cfg(test)]
@@ -243,7 +243,8 @@ impl Codec {
                     Role::Releasing => 2,
                 } | u8::from(claim.standing.ready) << 2
                     | u8::from(claim.standing.preferred) << 3
-                    | u8::from(claim.standing.declines) << 4,
+                    | u8::from(claim.standing.declines) << 4
+                    | u8::from(claim.partial) << 5,
             );
             out.push(index(claim.owner.as_ref()));
             out.push(index(claim.offer.as_ref()));
@@ -347,7 +348,7 @@ impl Codec {
                 declines: flags & 16 != 0,
             };
             let (owner, offer) = (director(owner)?, director(offer)?);
-            if flags > 31 {
+            if flags > 63 {
                 return None;
             }
             if let Some(name) = name {
@@ -359,6 +360,7 @@ impl Codec {
                         standing,
                         owner,
                         offer,
+                        partial: flags & 32 != 0,
                     },
                 );
             }

@@ -118,6 +118,14 @@ impl Prober {
         self.book(address, Some(now));
     }
 
+    /// As [`Self::claim`] of a VIP that is put without waiting: it is refused if a stranger answers
+    /// to the questions that are asked once it [can be](Self::ask).
+    pub fn doubt(&mut self, vip: &Vip, patience: Duration, now: Time) {
+        if !self.asked.contains_key(&vip.address.addr()) {
+            self.insert(vip, Stage::Open, patience / ROUND, now);
+        }
+    }
+
     /// Takes a VIP for the cluster's, whoever answers.
     pub fn hold(&mut self, vip: &Vip, now: Time) {
         let address = vip.address.addr();

@@ -39,6 +39,7 @@ fn claim(settings: &Settings, session: u64, counter: u64) -> Heartbeat {
         standing,
         owner: None,
         offer: None,
+        partial: false,
     };
     Heartbeat {
         sender: settings.node.clone(),

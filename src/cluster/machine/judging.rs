@@ -100,7 +100,7 @@ impl Machine {
                     }));
                 }
                 Verdict::Take(why) => {
-                    let ask = !group.was_held_lately(me, views.len(), self.now);
+                    let ask = group.whom_to_ask(me, views.len(), self.now);
                     group.take(&why, self.rules, self.now);
                     self.counters.takeovers += 1;
                     let (group, epoch) = (name.clone(), group.epoch);

@@ -93,6 +93,7 @@ impl Machine {
                     standing: group.standing(self.settings.priority),
                     owner: group.heard_owner(&self.settings.node).map(str::to_owned),
                     offer: group.offer().map(str::to_owned),
+                    partial: group.partial && group.role != Role::Standby,
                 };
                 (name.clone(), claim)
             })

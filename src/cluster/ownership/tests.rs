@@ -51,6 +51,7 @@ fn claim(role: Role, standing: Standing) -> Claim {
         standing,
         owner: None,
         offer: None,
+        partial: false,
     }
 }
 

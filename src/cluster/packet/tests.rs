@@ -59,6 +59,7 @@ fn heartbeat() -> Heartbeat {
         standing,
         owner: Some("ha3".to_owned()),
         offer: None,
+        partial: false,
     };
     let web = Claim {
         role: Role::Active,
@@ -70,6 +71,7 @@ fn heartbeat() -> Heartbeat {
         },
         owner: None,
         offer: Some("ha2".to_owned()),
+        partial: true,
     };
     Heartbeat {
         sender: "ha1".to_owned(),
@@ -105,8 +107,8 @@ fn the_recorded_datagram_is_made_and_understood() {
         "65620368613174f4164552f85295000000000000002a00000000000000630000",
         "04d207503f28932f30d100000000000000000000000000000000ffffffff00d8",
         "d3f11739d2f3000000000000000703e800960401ff4b5e57f6eb2f42b9ffffff",
-        "ffffffffff03e8009609ff000202000000aa0102000000aa028c6926ecbe3c3f",
-        "d57ac2a714e55aacd0d593bd98e9c6569247053d9f539d639e",
+        "ffffffffff03e8009629ff000202000000aa0102000000aa026ccd3daace9580",
+        "b2342b02c908d00d37b331422c5b5712a8de9e1caa7c888d7d",
     );
     let bytes = codec("ha1").encode(1, &heartbeat());
     assert_eq!(hex(&bytes), golden);

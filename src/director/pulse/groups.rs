@@ -141,6 +141,12 @@ impl Groups {
             .map_or(&[], |group| group.vips.as_slice())
     }
 
+    /// The groups whose VIPs are here or on their way.
+    pub(super) fn held(&self) -> impl Iterator<Item = (&String, &Group)> {
+        let is_held = |group: &Group| matches!(group.phase, Phase::Raising | Phase::Up);
+        self.groups.iter().filter(move |(_, group)| is_held(group))
+    }
+
     /// How long a group's VIPs are asked for before they are put when no director has held them
     /// lately.
     pub(super) fn patience(&self, name: &str) -> Duration {

@@ -6,7 +6,7 @@ use super::Work;
 use super::groups::{Arrived, Assessed, Whereabouts};
 use super::report::VipStatuses;
 use crate::clock::{self, Time};
-use crate::cluster::{Input, Output, Station};
+use crate::cluster::{Ask, Input, Output, Station};
 use crate::config::model::Vip;
 use crate::director::events::What;
 use crate::director::journal;
@@ -96,6 +96,18 @@ impl Work {
         }
     }
 
+    /// Tells the machine, and so whoever may follow, which groups lack VIPs that strangers have.
+    fn tell_partial(&mut self, now: Time) {
+        let partial = |vips: &[Vip]| vips.iter().any(|vip| self.vips.is_refused(vip));
+        let held = self.groups.held();
+        let told: Vec<(String, bool)> = held
+            .map(|(name, group)| (name.clone(), partial(&group.vips)))
+            .collect();
+        for (group, partial) in told {
+            self.machine.handle(Input::Partial { group, partial }, now);
+        }
+    }
+
     /// What the kernel has of every VIP.
     pub(super) fn vip_statuses(&self) -> VipStatuses {
         let status = |vip: &Vip| VipStatus {
@@ -147,10 +159,10 @@ impl Work {
                 self.reporter.happened(what, now);
                 let patience = self.groups.patience(&name);
                 let vips = self.groups.raise(&name);
-                if ask {
-                    self.vips.claim(vips, patience, now);
-                } else {
-                    self.vips.put(vips, now);
+                match ask {
+                    Ask::Nobody => self.vips.put(vips, now),
+                    Ask::Beside => self.vips.try_put(vips, patience, now),
+                    Ask::First => self.vips.claim(vips, patience, now),
                 }
             }
             Output::Quiet {
@@ -250,6 +262,7 @@ impl Work {
                     mac,
                 };
                 self.reporter.happened(what, now);
+                self.tell_partial(now);
             }
             vip::Output::Contested { vip, mac, director } => {
                 let [address, interface, mac] = told(&vip, mac);
@@ -278,6 +291,7 @@ impl Work {
                 );
                 let what = What::VipYielded { address, interface };
                 self.reporter.happened(what, now);
+                self.tell_partial(now);
             }
             vip::Output::Failed(problem) => {
                 let problem = problem.to_string();

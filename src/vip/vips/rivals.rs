@@ -73,6 +73,27 @@ impl<H: Host> Vips<H> {
         }
     }
 
+    /// Wants VIPs to be here at once, of which a stranger may have some: those that are answered for
+    /// within `patience` are taken away again, and [reported](Output::Refused) as if they had been
+    /// [claimed](Self::claim).
+    pub fn try_put(&mut self, vips: &[Vip], patience: Duration, now: Time) {
+        for vip in vips {
+            if self.is_here(vip) || patience.is_zero() {
+                self.put_one(vip, now);
+            } else {
+                self.prober.doubt(vip, patience, now);
+                self.duties
+                    .set(Place::of(vip), Goal::Present(vip.clone()), now);
+            }
+        }
+    }
+
+    /// Whether a VIP that is wanted is not put, as a stranger has it.
+    #[must_use]
+    pub fn is_refused(&self, vip: &Vip) -> bool {
+        matches!(self.claimed.get(vip), Some(Problem::Held { .. }))
+    }
+
     /// Asks and hears what is due, and does what follows.
     pub(super) fn ask(&mut self, now: Time) {
         if self.prober.is_empty() {

@@ -1,9 +1,9 @@
 //! Whose VIPs they may be when a group is taken, and where directors answer for them.
 
 use super::*;
-use crate::cluster::Station;
+use crate::cluster::{Ask, Station};
 
-fn asked(net: &Net, name: &str) -> Vec<bool> {
+fn asked(net: &Net, name: &str) -> Vec<Ask> {
     let log = net.log.iter().filter(|(_, who, _)| who == name);
     log.filter_map(|(_, _, output)| match output {
         Output::Activate { ask, .. } => Some(*ask),
@@ -16,22 +16,26 @@ fn asked(net: &Net, name: &str) -> Vec<bool> {
 fn the_network_is_asked_at_a_start_and_not_when_a_director_has_held_the_group() {
     let mut net = Net::new(&["a", "b"]);
     net.run_for(millis(500));
-    assert_eq!(asked(&net, "a"), [true], "nobody has held it");
+    assert_eq!(asked(&net, "a"), [Ask::First], "nobody has held it");
 
     net.machines.remove("a");
     net.run_for(millis(500));
-    assert_eq!(asked(&net, "b"), [false], "a has until now");
+    assert_eq!(asked(&net, "b"), [Ask::Nobody], "a has until now");
     net.start("a", &["a", "b"]);
     net.run_for(millis(5000));
-    assert_eq!(asked(&net, "a"), [true, false], "b gives it back");
+    assert_eq!(
+        asked(&net, "a"),
+        [Ask::First, Ask::Nobody],
+        "b gives it back"
+    );
     net.tell("a", Input::Stop);
     net.run_for(millis(500));
-    assert_eq!(asked(&net, "b"), [false, false], "a has released it");
+    assert_eq!(asked(&net, "b"), [Ask::Nobody; 2], "a has released it");
 }
 
 #[test]
 fn the_network_is_asked_when_nobody_has_held_the_group_for_a_while() {
-    for (minutes, asks) in [(0, false), (5, true)] {
+    for (minutes, asks) in [(0, Ask::Nobody), (5, Ask::First)] {
         let mut net = Net::pair();
         net.machines.remove("a");
         net.local("b", Fitness::UNFIT, true);
@@ -54,7 +58,33 @@ fn a_group_that_a_third_says_is_held_has_been_held() {
     net.machines.remove("a");
     net.run_for(millis(3000));
     assert_eq!(net.active(), ["c"]);
-    assert_eq!(asked(&net, "c"), [false]);
+    assert_eq!(asked(&net, "c"), [Ask::Nobody]);
+}
+
+#[test]
+fn what_a_stranger_has_is_known_to_whoever_follows() {
+    let partial = |partial| Input::Partial {
+        group: name("g"),
+        partial,
+    };
+    let mut net = Net::pair();
+    net.tell("a", partial(true));
+    net.run_for(millis(100));
+    net.tell("a", Input::Stop);
+    net.run_for(millis(3000));
+    assert_eq!(asked(&net, "b"), [Ask::Beside], "after a handover");
+
+    let mut net = Net::pair();
+    net.tell("a", partial(true));
+    net.run_for(millis(100));
+    net.machines.remove("a");
+    net.run_for(millis(500));
+    assert_eq!(asked(&net, "b"), [Ask::Beside], "after a death");
+    net.tell("b", partial(true));
+    net.tell("b", partial(false));
+    net.start("a", &["a", "b"]);
+    net.run_for(millis(5000));
+    assert_eq!(asked(&net, "a"), [Ask::Nobody], "it has left");
 }
 
 #[test]

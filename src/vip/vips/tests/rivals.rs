@@ -143,6 +143,23 @@ fn a_takeover_waits_for_no_answer_and_stands_against_whoever_answers() {
 }
 
 #[test]
+fn what_a_stranger_had_before_is_put_at_once_and_taken_away_if_it_still_answers() {
+    let (fake, mut vips) = open(&pair());
+    let [v4, v6] = pair();
+    vips.try_put(&pair(), PATIENCE, START);
+    vips.handle_timeout(START);
+    assert!(vips.is_present(&v4) && vips.is_present(&v6), "at once");
+    let end = START + Duration::from_secs(1);
+    let outputs = run_against(&fake, &mut vips, &[says(&v4, STRANGER)], START, end);
+    let gone = Output::Taken(Place::of(&v4));
+    assert!(outputs.ends_with(&[refused(&v4), gone]), "{outputs:?}");
+    assert!(vips.is_refused(&v4) && !vips.is_here(&v4));
+    assert!(vips.is_present(&v6) && !vips.is_refused(&v6));
+    let outputs = run(&mut vips, end, end + Duration::from_secs(10));
+    assert_eq!(outputs, [Output::Yielded(v4.clone()), put(&v4, false)]);
+}
+
+#[test]
 fn a_director_is_known_by_its_neighbour_entry_too() {
     let (fake, mut vips) = open(&pair());
     let [v4, _] = pair();
