@@ -3,6 +3,8 @@
 mod ipvs;
 pub(super) mod probe;
 mod reader;
+mod scalars;
+mod section;
 mod status;
 mod text;
 mod value;

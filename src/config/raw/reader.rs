@@ -1,18 +1,10 @@
-//! Reads the values of one table, each by the kind that the schema gives its key.
+//! Reads one table by the kinds that the schema gives its keys, and the tables below it.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
-
-use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::status::statuses_of;
-use super::text::{
-    quote, read_address, read_address_port, read_broadcast, read_bytes, read_interface,
-    read_multicast, read_name, read_network, read_path,
-};
-use super::value::{checked, duration_of, integer_of, text_of, type_of, wrong_type};
+use super::section::{missing, unknown_key};
+use super::value::{type_of, wrong_type};
 use crate::config::diagnostic::{Fault, Faults, Span};
 use crate::config::schema::{Key, Kind, Otherwise, Section};
 use crate::config::suggest;
@@ -52,7 +44,7 @@ impl<T> Field<T> {
         matches!(self, Self::Absent)
     }
 
-    fn and_then<U>(self, f: impl FnOnce(At<T>) -> Option<At<U>>) -> Field<U> {
+    pub(super) fn and_then<U>(self, f: impl FnOnce(At<T>) -> Option<At<U>>) -> Field<U> {
         match self {
             Self::Absent => Field::Absent,
             Self::Broken => Field::Broken,
@@ -146,196 +138,6 @@ impl<'t> Table<'t> {
         self.entries.contains_key(name)
     }
 
-    pub(super) fn text(&self, key: &Key, faults: &mut Faults) -> Field<String> {
-        self.get(key, faults)
-            .and_then(|value| text_of(key, &key.kind, value, faults))
-    }
-
-    /// A string that `read` makes sense of.
-    fn read<T>(
-        &self,
-        key: &Key,
-        faults: &mut Faults,
-        read: impl FnOnce(&At<String>) -> Result<T, Fault>,
-    ) -> Field<T> {
-        self.text(key, faults)
-            .and_then(|text| checked(&text, faults, read))
-    }
-
-    pub(super) fn name(&self, key: &Key, faults: &mut Faults) -> Field<String> {
-        self.read(key, faults, read_name)
-    }
-
-    pub(super) fn path(&self, key: &Key, faults: &mut Faults) -> Field<String> {
-        self.read(key, faults, read_path)
-    }
-
-    pub(super) fn interface(&self, key: &Key, faults: &mut Faults) -> Field<String> {
-        self.read(key, faults, read_interface)
-    }
-
-    pub(super) fn address(&self, key: &Key, faults: &mut Faults) -> Field<IpAddr> {
-        self.read(key, faults, read_address)
-    }
-
-    /// A broadcast address.
-    pub(super) fn broadcast(&self, key: &Key, faults: &mut Faults) -> Field<Ipv4Addr> {
-        self.read(key, faults, read_broadcast)
-    }
-
-    /// A multicast group.
-    pub(super) fn multicast(&self, key: &Key, faults: &mut Faults) -> Field<IpAddr> {
-        self.read(key, faults, read_multicast)
-    }
-
-    pub(super) fn network(&self, key: &Key, faults: &mut Faults) -> Field<IpNet> {
-        self.read(key, faults, read_network)
-    }
-
-    /// An address, and a port if there is one.
-    pub(super) fn address_port(
-        &self,
-        key: &Key,
-        faults: &mut Faults,
-    ) -> Field<(IpAddr, Option<u16>)> {
-        self.read(key, faults, read_address_port)
-    }
-
-    /// One of the key's words, as what `meaning` makes of it.
-    pub(super) fn word<T>(
-        &self,
-        key: &Key,
-        faults: &mut Faults,
-        meaning: impl FnOnce(&str) -> Option<T>,
-    ) -> Field<T> {
-        self.read(key, faults, |text| {
-            meaning(&text.value).ok_or_else(|| {
-                let words = if let Kind::Words(words) = key.kind {
-                    words
-                } else {
-                    &[]
-                };
-                let fault = Fault::new(
-                    &text.span,
-                    format!("unknown {} {}", key.name, quote(&text.value)),
-                )
-                .label(format!("expected {}", key.kind.expected()));
-                match suggest::did_you_mean(&text.value, words.iter().copied()) {
-                    Some(help) => fault.help(help),
-                    None => fault,
-                }
-            })
-        })
-    }
-
-    pub(super) fn integer<T: TryFrom<u64>>(&self, key: &Key, faults: &mut Faults) -> Field<T> {
-        self.get(key, faults)
-            .and_then(|value| integer_of(key, &key.kind, value, faults))
-    }
-
-    pub(super) fn duration(&self, key: &Key, faults: &mut Faults) -> Field<Duration> {
-        self.get(key, faults)
-            .and_then(|value| duration_of(key, value, faults))
-    }
-
-    /// `true`, which is all that such a key can say.
-    pub(super) fn only_true(&self, key: &Key, faults: &mut Faults) -> Field<()> {
-        self.get(key, faults)
-            .and_then(|value| match value.get_ref() {
-                DeValue::Boolean(true) => Some(At {
-                    value: (),
-                    span: value.span(),
-                }),
-                DeValue::Boolean(false) => {
-                    faults.add(
-                        Fault::new(&value.span(), format!("`{}` can only be true", key.name))
-                            .help("leave the key out instead"),
-                    );
-                    None
-                }
-                _ => wrong_type(key, &key.kind, value, faults),
-            })
-    }
-
-    /// Yes or no.
-    pub(super) fn bool(&self, key: &Key, faults: &mut Faults) -> Field<bool> {
-        self.get(key, faults)
-            .and_then(|value| match value.get_ref() {
-                DeValue::Boolean(given) => Some(At {
-                    value: *given,
-                    span: value.span(),
-                }),
-                _ => wrong_type(key, &key.kind, value, faults),
-            })
-    }
-
-    /// `None` for `true`, or one of the key's words.
-    pub(super) fn true_or_word(
-        &self,
-        key: &Key,
-        faults: &mut Faults,
-    ) -> Field<Option<&'static str>> {
-        let Kind::TrueOrWords(words) = key.kind else {
-            return Field::Broken;
-        };
-        self.get(key, faults).and_then(|value| {
-            let found = match value.get_ref() {
-                DeValue::Boolean(true) => None,
-                DeValue::String(text) => match words.iter().find(|word| *word == text) {
-                    Some(word) => Some(*word),
-                    None => {
-                        let text = format!("unknown {} {}", key.name, quote(text));
-                        faults.add(
-                            Fault::new(&value.span(), text)
-                                .label(format!("expected {}", key.kind.expected())),
-                        );
-                        return None;
-                    }
-                },
-                DeValue::Boolean(false)
-                | DeValue::Integer(_)
-                | DeValue::Float(_)
-                | DeValue::Datetime(_)
-                | DeValue::Array(_)
-                | DeValue::Table(_) => return wrong_type(key, &key.kind, value, faults),
-            };
-            Some(At {
-                value: found,
-                span: value.span(),
-            })
-        })
-    }
-
-    /// Text with escapes for bytes.
-    pub(super) fn bytes(&self, key: &Key, faults: &mut Faults) -> Field<Vec<u8>> {
-        self.read(key, faults, read_bytes)
-    }
-
-    /// An array of texts.
-    pub(super) fn texts(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<String>>> {
-        self.list(key, faults, |kind, value, faults| {
-            text_of(key, kind, value, faults)
-        })
-    }
-
-    /// A text that the caller makes sense of.
-    pub(super) fn text_as<T>(
-        &self,
-        key: &Key,
-        faults: &mut Faults,
-        read: impl FnOnce(&At<String>) -> Result<T, Fault>,
-    ) -> Field<T> {
-        self.read(key, faults, read)
-    }
-
-    /// An address of this host, or else the name of an interface.
-    pub(super) fn bind(&self, key: &Key, faults: &mut Faults) -> Field<Result<IpAddr, String>> {
-        self.read(key, faults, |text| match text.value.parse::<IpAddr>() {
-            Ok(_) => read_address(text).map(Ok),
-            Err(_) => read_interface(text).map(Err),
-        })
-    }
-
     /// Nothing more than that it is wanted, or a table that says how.
     pub(super) fn true_or_table(&self, key: &Key, faults: &mut Faults) -> Field<Option<Self>> {
         let Kind::TrueOrTable(section) = key.kind else {
@@ -419,45 +221,8 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Ranges of HTTP status codes.
-    pub(super) fn statuses(&self, key: &Key, faults: &mut Faults) -> Field<Vec<(u16, u16)>> {
-        self.get(key, faults)
-            .and_then(|value| statuses_of(key, value, faults))
-    }
-
-    /// An array of names of interfaces.
-    pub(super) fn interfaces(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<String>>> {
-        self.list(key, faults, |kind, value, faults| {
-            let text = text_of(key, kind, value, faults)?;
-            checked(&text, faults, read_interface)
-        })
-    }
-
-    /// An array of addresses.
-    pub(super) fn addresses(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<IpAddr>>> {
-        self.list(key, faults, |kind, value, faults| {
-            let text = text_of(key, kind, value, faults)?;
-            checked(&text, faults, read_address)
-        })
-    }
-
-    /// An array of absolute paths.
-    pub(super) fn paths(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<String>>> {
-        self.list(key, faults, |kind, value, faults| {
-            let text = text_of(key, kind, value, faults)?;
-            checked(&text, faults, read_path)
-        })
-    }
-
-    /// An array of port numbers.
-    pub(super) fn ports(&self, key: &Key, faults: &mut Faults) -> Field<Vec<At<u16>>> {
-        self.list(key, faults, |kind, value, faults| {
-            integer_of(key, kind, value, faults)
-        })
-    }
-
     /// An array; broken when any of its elements is.
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         key: &Key,
         faults: &mut Faults,
@@ -561,7 +326,7 @@ impl<'t> Table<'t> {
     }
 
     /// The value of a key of this section; reports a required one that is missing.
-    fn get(&self, key: &Key, faults: &mut Faults) -> Field<&'t Spanned<DeValue<'t>>> {
+    pub(super) fn get(&self, key: &Key, faults: &mut Faults) -> Field<&'t Spanned<DeValue<'t>>> {
         let Some(value) = self.entries.get(key.name) else {
             if faults.text_is_lost() || self.has_instead(key) {
                 return Field::Broken;
@@ -580,62 +345,11 @@ impl<'t> Table<'t> {
 }
 
 impl<'t> At<&'t Spanned<DeValue<'t>>> {
-    fn get_ref(&self) -> &'t DeValue<'t> {
+    pub(super) fn get_ref(&self) -> &'t DeValue<'t> {
         self.value.get_ref()
     }
 
-    fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
-}
-
-fn unknown_key(section: &Section, name: &Spanned<std::borrow::Cow<'_, str>>) -> Fault {
-    let span = name.span();
-    let what = if section.header.is_empty() {
-        "section"
-    } else {
-        "key"
-    };
-    let place = if section.header.is_empty() {
-        String::new()
-    } else {
-        format!(" in {}", section.title())
-    };
-    let name = name.get_ref();
-    if section.later.contains(&name.as_ref()) {
-        return Fault::new(
-            &span,
-            format!(
-                "{what} {}{place} is not available in this version",
-                quote(name)
-            ),
-        )
-        .help("remove it, or comment it out");
-    }
-    let fault = Fault::new(&span, format!("unknown {what} {}{place}", quote(name)));
-    let known = section.keys.iter().map(|key| key.name);
-    match suggest::did_you_mean(name, known.clone()) {
-        Some(help) => fault.label(format!("no such {what}")).help(help),
-        None => fault.label(format!("no such {what}")).help(format!(
-            "known are {}",
-            known.collect::<Vec<_>>().join(", ")
-        )),
-    }
-}
-
-fn missing(section: &Section, key: &Key, span: &Span) -> Fault {
-    match &key.kind {
-        Kind::Table(below) | Kind::Tables(below) if section.header.is_empty() => {
-            Fault::new(&(0..0), format!("section {} is missing", below.title())).help(below.doc)
-        }
-        kind => Fault::new(span, format!("{} has no `{}`", section.title(), key.name))
-            .label(format!("`{}` is required: {}", key.name, kind.expected()))
-            .help(first_sentence(key.doc)),
-    }
-}
-
-fn first_sentence(doc: &str) -> &str {
-    doc.split_once(". ")
-        .map_or(doc, |(first, _)| first)
-        .trim_end_matches('.')
 }
