@@ -1,5 +1,7 @@
 //! The one clock of the daemon: time since boot, which suspension does not stop.
 
+pub(crate) mod micros;
+
 use std::time::Duration;
 
 /// Time since the host booted, as `CLOCK_BOOTTIME` counts it.

@@ -254,7 +254,10 @@ fn impure(text: &str) -> BTreeSet<String> {
         .cloned()
         .collect();
     for at in 0..tokens.len() {
-        if word(at) == "clock" && word(at + 1) == "::" && word(at + 2) != "Time" {
+        if word(at) == "clock"
+            && word(at + 1) == "::"
+            && !["Time", "micros"].contains(&word(at + 2))
+        {
             found.insert(format!("clock::{}", word(at + 2)));
         }
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::micros;
+
 /// Buckets to an octave, as a power of two: each is at most a quarter longer than the one before.
 const SPLIT: u32 = 2;
 /// Shorter times share the first bucket: 64 µs.
@@ -36,7 +38,7 @@ impl Default for Histogram {
 impl Histogram {
     /// Counts a time.
     pub fn add(&mut self, time: Duration) {
-        if let Some(count) = self.counts.get_mut(bucket(micros(time))) {
+        if let Some(count) = self.counts.get_mut(bucket(micros::of(time))) {
             *count += 1;
         }
         self.longest = self.longest.max(time);
@@ -90,10 +92,6 @@ fn end(bucket: usize) -> Option<u64> {
     (octave < HIGHEST).then(|| ((1 << SPLIT) + quarter + 1) << (octave - SPLIT))
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 /// As it is serialised.
 #[derive(Deserialize, Serialize)]
 struct Written {
@@ -106,7 +104,7 @@ impl From<Histogram> for Written {
         let counts = histogram.counts.iter().enumerate();
         let buckets = counts.filter(|(_, count)| **count > 0);
         Self {
-            longest_us: micros(histogram.longest),
+            longest_us: micros::of(histogram.longest),
             buckets: buckets.map(|(i, count)| (end(i), *count)).collect(),
         }
     }

@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::auth::{KeyId, Keys, TAG_LEN};
 use super::heartbeat::{Claim, Echo, Fitness, Heartbeat, Role, Standing};
 use super::settings::Settings;
+use crate::clock::micros;
 use crate::config::model::{Digest, SECTIONS};
 
 pub use crate::config::model::{MAX_DIRECTORS, MAX_GROUPS};
@@ -208,7 +209,7 @@ impl Codec {
         out.extend(self.keys.signing_id());
         out.extend(heartbeat.session.to_be_bytes());
         out.extend(heartbeat.counter.to_be_bytes());
-        out.extend(micros(heartbeat.clock).to_be_bytes());
+        out.extend(micros::of(heartbeat.clock).to_be_bytes());
         out.extend(heartbeat.digest.whole);
         out.extend(heartbeat.digest.sections.as_flattened());
         out.push(u8::try_from(path).unwrap_or(u8::MAX));
@@ -225,7 +226,7 @@ impl Codec {
             out.extend(echo.map_or(0, |e| e.session).to_be_bytes());
             out.extend(echo.map_or(0, |e| e.counter).to_be_bytes());
             let held = echo.map_or(NEVER, |e| {
-                u32::try_from(micros(e.held))
+                u32::try_from(micros::of(e.held))
                     .unwrap_or(NEVER)
                     .min(NEVER - 1)
             });
@@ -497,8 +498,4 @@ impl<'a> Reader<'a> {
 fn id_of(name: &str) -> Id {
     let hash = digest::digest(&digest::SHA256, name.as_bytes());
     hash.as_ref().first_chunk().copied().unwrap_or_default()
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
+use crate::clock::micros;
 
 /// What has been heard of a peer's beat while it lived.
 ///
@@ -13,6 +14,7 @@ use super::histogram::Histogram;
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Rhythm {
     /// How long all of it took.
+    #[serde(rename = "watched_us", with = "micros")]
     pub watched: Duration,
     /// By how much each heartbeat came later than a keepalive, and one more for each that was lost
     /// before it, after the one before; zero for those that came earlier.

@@ -1,10 +1,9 @@
 //! The words and levels of what the cluster machine tells, and the event that comes of it.
 
-use std::time::Duration;
-
 use tracing::{error, info, warn};
 
 use super::events::What;
+use crate::clock::micros;
 use crate::cluster::Event;
 
 /// Logs an event of the cluster machine.
@@ -84,7 +83,7 @@ pub(super) fn what(event: &Event) -> What {
             restarted,
         } => What::DirectorAlive {
             director: named(peer),
-            silence_us: silence.map(micros),
+            silence_us: silence.map(micros::of),
             restarted: *restarted,
         },
         Event::PeerDead {
@@ -93,7 +92,7 @@ pub(super) fn what(event: &Event) -> What {
             cause,
         } => What::DirectorDead {
             director: named(peer),
-            silence_us: micros(*silence),
+            silence_us: micros::of(*silence),
             cause: cause.to_string(),
         },
         Event::PathUp { peer, path } => What::PathUp {
@@ -112,7 +111,7 @@ pub(super) fn what(event: &Event) -> What {
             director: named(peer),
             path: *path,
             heartbeats: 1,
-            longest_us: micros(*interval),
+            longest_us: micros::of(*interval),
         },
         Event::Hears { peer, hears_us } => What::DirectorHears {
             director: named(peer),
@@ -140,14 +139,10 @@ pub(super) fn what(event: &Event) -> What {
             rival: named(rival),
         },
         Event::Paused { lasted } => What::Paused {
-            lasted_us: micros(*lasted),
+            lasted_us: micros::of(*lasted),
         },
         Event::Unfit { group } => What::GroupUnserved {
             group: named(group),
         },
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

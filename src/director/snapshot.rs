@@ -1,6 +1,7 @@
 //! Everything an operator may ask about a running director, at one moment.
 //!
-//! The only source of `caribe status`, of the API and of metrics, so that they cannot disagree.
+//! The only source of `caribe status`, of the API and of metrics, so that they cannot disagree. In
+//! JSON every time is a whole number of microseconds, and its name ends in `_us`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use ipvs::{Forwarding, Protocol};
 use serde::{Deserialize, Serialize};
 
+use crate::clock::micros;
 use crate::cluster::{Histogram, Rhythm};
 
 /// A director as it sees itself, its peers, its groups and its services.
@@ -22,6 +24,7 @@ pub struct Snapshot {
     /// Digest of the running configuration, in hex.
     pub config: String,
     /// How long the daemon has been running.
+    #[serde(rename = "uptime_us", with = "micros")]
     pub uptime: Duration,
     /// How often it sends heartbeats, and when it takes a director for dead.
     pub timing: Timing,
@@ -45,10 +48,13 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Timing {
     /// Between two heartbeats on a path.
+    #[serde(rename = "keepalive_us", with = "micros")]
     pub keepalive: Duration,
     /// Silence on every path that means that a director is dead.
+    #[serde(rename = "deadtime_us", with = "micros")]
     pub deadtime: Duration,
     /// Silence that is counted as late.
+    #[serde(rename = "warntime_us", with = "micros")]
     pub warntime: Duration,
 }
 
@@ -66,6 +72,7 @@ pub struct Takeover {
     /// The director that had it before, if any is known to have.
     pub from: Option<String>,
     /// How long ago it was claimed.
+    #[serde(rename = "age_us", with = "micros")]
     pub age: Duration,
     /// The last heartbeat of the director that had it: microseconds before the claim.
     pub heard_before_us: Option<u64>,
@@ -96,6 +103,7 @@ pub struct DirectorStatus {
     pub differing: Vec<String>,
     /// To it and back by the fastest path, as last measured; `None` until then, and for this
     /// director itself.
+    #[serde(rename = "round_trip_us", with = "micros::option")]
     pub round_trip: Option<Duration>,
     /// How regularly its heartbeats have come, by whatever path; `None` for this director itself.
     pub rhythm: Option<Rhythm>,
@@ -125,9 +133,11 @@ pub struct PathStatus {
     /// Whether heartbeats come in on it.
     pub liveness: Liveness,
     /// Since the last good heartbeat; `None` if there was none, and for this director itself.
+    #[serde(rename = "silence_us", with = "micros::option")]
     pub silence: Option<Duration>,
     /// To the director by its fastest path, and back by this one, as last measured; `None` until
     /// then, and for this director itself.
+    #[serde(rename = "round_trip_us", with = "micros::option")]
     pub round_trip: Option<Duration>,
     /// Between two heartbeats that came in on it, while it was up.
     pub intervals: Histogram,
@@ -161,6 +171,7 @@ pub struct GroupStatus {
     /// Whether its probes have run and its table is programmed here.
     pub ready: bool,
     /// How long the role has been held.
+    #[serde(rename = "since_us", with = "micros")]
     pub since: Duration,
     /// Why this role, in a few words.
     pub reason: String,
@@ -230,6 +241,7 @@ pub struct ServerStatus {
     /// Why, when it is not up: "connection refused".
     pub reason: Option<String>,
     /// How long it has been in this state.
+    #[serde(rename = "since_us", with = "micros::option")]
     pub since: Option<Duration>,
     /// What the probe took that had the last verdict: the last that changed state, reason or weight.
     /// `None` before it.
@@ -278,10 +290,13 @@ pub struct ProbesStatus {
     /// Probes started so far.
     pub started: u64,
     /// How late half of them started at most, up to twice too much.
+    #[serde(rename = "delay_p50_us", with = "micros")]
     pub delay_p50: Duration,
     /// How late 99 of 100 started at most, likewise.
+    #[serde(rename = "delay_p99_us", with = "micros")]
     pub delay_p99: Duration,
     /// How late the latest started.
+    #[serde(rename = "delay_max_us", with = "micros")]
     pub delay_max: Duration,
     /// Probes that started more than 100 ms late.
     pub late: u64,

@@ -1,10 +1,9 @@
 //! The latest takeovers of this director, with the times of their phases.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use super::snapshot::Takeover;
-use crate::clock::Time;
+use crate::clock::{Time, micros};
 
 /// So many are kept.
 const KEPT: usize = 16;
@@ -102,8 +101,8 @@ impl Record {
             suspected,
             at,
         } = &self.claimed;
-        let before = |time: &Option<Time>| time.map(|time| micros(at.saturating_sub(time)));
-        let after = |time: Option<Time>| time.map(|time| micros(time.saturating_sub(*at)));
+        let before = |time: &Option<Time>| time.map(|time| micros::of(at.saturating_sub(time)));
+        let after = |time: Option<Time>| time.map(|time| micros::of(time.saturating_sub(*at)));
         Takeover {
             group: group.clone(),
             epoch: *epoch,
@@ -118,12 +117,10 @@ impl Record {
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn claimed(group: &str, epoch: u64) -> Claimed {

@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::cli::format;
+use crate::clock::micros;
 use crate::cluster::{Histogram, Rhythm};
 use crate::director::Snapshot;
 use crate::director::snapshot::DirectorStatus;
@@ -255,7 +256,7 @@ fn late_by(delays: &Histogram, watched: Duration, share: f64) -> Duration {
 
 /// A length that people would choose, not below `time`.
 fn rounded_up(time: Duration) -> Duration {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let micros = micros::of(time);
     let step = match micros {
         0..100_000 => 5_000,
         100_000..1_000_000 => 10_000,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Machine, Stop, URGENT_REPEATS, Urgent};
+use crate::clock::micros;
 use crate::cluster::event::Output;
 use crate::cluster::heartbeat::{Claim, Echo, Heartbeat, Role};
 use crate::cluster::rules::Rule;
@@ -102,9 +103,7 @@ impl Machine {
             sender: self.settings.node.clone(),
             session: self.session,
             counter: self.counter,
-            clock: Duration::from_micros(
-                u64::try_from((self.now - self.born).as_micros()).unwrap_or(u64::MAX),
-            ),
+            clock: Duration::from_micros(micros::of(self.now - self.born)),
             digest: self.settings.digest,
             stopping: self.stop != Stop::No,
             answer: self.urgent.is_some(),
