@@ -195,6 +195,9 @@ impl Machine {
             }
             Input::CutOff(cut_off) => {
                 self.end_doubt();
+                if self.cut_off && !cut_off {
+                    self.announce_all();
+                }
                 self.cut_off = cut_off;
             }
             Input::Stations(stations) => {

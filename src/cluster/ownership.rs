@@ -51,6 +51,8 @@ pub(super) struct Group {
     pub(super) rivals: BTreeSet<String>,
     /// Those of them that we have outbid.
     beaten: BTreeSet<String>,
+    /// Others that fell silent, and may have been active for as long as they were.
+    missed: BTreeSet<String>,
     /// How far we are with leaving it; while the role is releasing.
     pub(super) leaving: Option<Leaving>,
     /// Why we have left it last.
@@ -173,6 +175,7 @@ impl Group {
             last_owner: None,
             rivals: BTreeSet::new(),
             beaten: BTreeSet::new(),
+            missed: BTreeSet::new(),
             leaving: None,
             left: Left::Stop,
             standby: false,
@@ -584,13 +587,21 @@ impl Group {
         let came = rivals.difference(&self.rivals).cloned().collect();
         let went = self.rivals.difference(&rivals).cloned().collect();
         self.beaten.retain(|rival| rivals.contains(rival));
+        for peer in peers {
+            if !peer.alive && !peer.is_gone() {
+                self.missed.insert(peer.name.to_owned());
+            } else if peer.alive && (self.role != Role::Active || rivals.contains(peer.name)) {
+                self.missed.remove(peer.name);
+            }
+        }
         self.rivals = rivals;
         (came, went)
     }
 
     /// We are active and stay so: makes our claim newer than every other. Tells whether neighbours
     /// may believe in another owner: there were rivals that hear us and that we have just been
-    /// found to outrank, or a newer claim of somebody who has left before we heard of it.
+    /// found to outrank, a newer claim of somebody who has left before we heard of it, or somebody
+    /// who is heard again and has left already what it may have had while it was silent.
     pub(super) fn prevail(&mut self, peers: &[View<'_>], rules: Rules) -> bool {
         let mut beaten = false;
         let mut undecided = false;
@@ -602,7 +613,11 @@ impl Group {
         if beaten || outbid {
             self.outbid(rules);
         }
-        beaten || outbid
+        let back = peers
+            .iter()
+            .filter(|peer| peer.alive && self.missed.remove(peer.name))
+            .count();
+        beaten || outbid || back > 0 && rules.keep(Rule::ReturnIsAnnounced)
     }
 
     /// Starts to leave: at once, or once whom it is offered to has claimed it.

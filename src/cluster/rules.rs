@@ -42,6 +42,8 @@ pub(super) enum Rule {
     UnfitStaysAway,
     /// Who hears of an active director through others does not take over.
     HearsayCounts,
+    /// Who is active announces the VIPs again when somebody is heard again who may have had them.
+    ReturnIsAnnounced,
     /// Each claim has a newer epoch than any before.
     EpochGrows,
     /// A change is said at once.

@@ -2,6 +2,10 @@
 
 mod checks;
 mod faults;
+mod harm;
+mod hosts;
+mod neighbours;
+mod network;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +15,12 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use self::checks::Checks;
+use self::hosts::{File, Host, Local, Tongue};
+use self::network::{Datagram, Link};
 use super::rules::{Rule, Rules};
-use super::{Codec, Fitness, GroupSettings, Input, Keys, Machine, Output, PeerSettings, Settings};
+use super::{Codec, GroupSettings, Input, Machine, Output, PeerSettings, Settings};
 use crate::clock::Time;
-use crate::config::model::{Digest, Failback, HeartbeatTiming};
+use crate::config::model::HeartbeatTiming;
 
 pub(super) const KEEPALIVE: Duration = Duration::from_millis(100);
 pub(super) const DEADTIME: Duration = Duration::from_millis(300);
@@ -58,97 +64,6 @@ pub(super) struct Plan {
     pub(super) trace: bool,
 }
 
-/// A configuration.
-#[derive(Clone)]
-struct File {
-    failback: Failback,
-    preferred: Vec<Option<usize>>,
-    /// What it says of each director.
-    priorities: Vec<u16>,
-    timing: HeartbeatTiming,
-    digest: Digest,
-}
-
-impl File {
-    fn draw(rng: &mut Rng, count: usize) -> Self {
-        let failback = if rng.bool() {
-            Failback::Auto {
-                delay: Duration::from_millis(rng.u64(0..400)),
-            }
-        } else {
-            Failback::Manual
-        };
-        let preferred = GROUPS
-            .iter()
-            .map(|_| rng.bool().then(|| rng.usize(0..count)))
-            .collect();
-        // In another file the directors may be ranked the other way round.
-        let priorities = match rng.u8(0..4) {
-            0 | 1 => (0..count).map(|_| 100).collect(),
-            2 => (100..).step_by(10).take(count).collect(),
-            _ => (100..)
-                .step_by(10)
-                .take(count)
-                .collect::<Vec<_>>()
-                .into_iter()
-                .rev()
-                .collect(),
-        };
-        Self {
-            failback,
-            preferred,
-            priorities,
-            timing: Self::draw_timing(rng),
-            digest: Digest {
-                whole: rng.u64(..).to_be_bytes(),
-                ..Digest::default()
-            },
-        }
-    }
-
-    /// Never slower than [`KEEPALIVE`] and [`DEADTIME`], and such that everybody's deadtime is more
-    /// than two keepalives of everybody else.
-    fn draw_timing(rng: &mut Rng) -> HeartbeatTiming {
-        if rng.bool() {
-            return timing();
-        }
-        let millis = |range| Duration::from_millis(range);
-        HeartbeatTiming {
-            keepalive: millis(rng.u64(50..=100)),
-            deadtime: millis(rng.u64(230..=300)),
-            initdead: millis(rng.u64(600..=1000)),
-            ..timing()
-        }
-    }
-}
-
-/// Who understands whom: nobody trusts a heartbeat of another cluster, or one signed with a key
-/// that it does not have.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Tongue {
-    Ours,
-    OtherKey,
-    OtherCluster,
-}
-
-impl Tongue {
-    fn cluster(self) -> &'static str {
-        match self {
-            Self::Ours | Self::OtherKey => "sim",
-            Self::OtherCluster => "simile",
-        }
-    }
-
-    /// A host may sign with the key that is going or with the one that is coming; all verify both.
-    fn keys(self, changed: bool) -> Keys {
-        match (self, changed) {
-            (Self::Ours | Self::OtherCluster, false) => Keys::new("secret", ["next"]),
-            (Self::Ours | Self::OtherCluster, true) => Keys::new("next", ["secret"]),
-            (Self::OtherKey, _) => Keys::new("other", []),
-        }
-    }
-}
-
 struct World {
     plan: Plan,
     rng: Rng,
@@ -159,85 +74,13 @@ struct World {
     paths: usize,
     links: BTreeMap<(usize, usize, usize), Link>,
     queue: BTreeMap<(Time, u64), Action>,
+    /// Where clients and routers believe each group to be.
+    believed: BTreeMap<&'static str, usize>,
     recorded: Vec<Datagram>,
     /// Until when a fault of network or scheduling lasts.
     disturbed: Time,
     checks: Checks,
     report: Report,
-}
-
-struct Host {
-    settings: Settings,
-    codec: Codec,
-    tongue: Tongue,
-    run: Option<Machine>,
-    /// Without power it does not even refuse.
-    power: bool,
-    /// Counts its daemon's runs.
-    generation: u64,
-    started: Time,
-    ended: Time,
-    paused: bool,
-    inbox: Vec<Datagram>,
-    lateness: Duration,
-    /// Its clock is so far ahead of the world's: since boot, and hosts boot when they like.
-    ahead: Duration,
-    /// Groups whose VIPs it has, or is about to have.
-    holds: BTreeSet<String>,
-    /// Those that it only forwards for.
-    quiet: BTreeSet<String>,
-    /// Those whose VIPs are all there.
-    serves: BTreeSet<String>,
-    /// Groups that an operator wants it to leave to others.
-    standby: BTreeSet<String>,
-    /// Since when it reaches none of its targets.
-    cut_off: Option<Time>,
-    /// What its daemon was last told of that.
-    told_cut_off: bool,
-    local: BTreeMap<String, Local>,
-}
-
-#[derive(Clone, Copy)]
-struct Local {
-    fitness: Fitness,
-    ready: bool,
-    since: Time,
-}
-
-impl Host {
-    /// What the daemon is told of a group: who reaches nothing is unfit for all.
-    fn told(&self, group: &str, local: Local) -> Input {
-        let reaches = self.cut_off.is_none();
-        Input::Local {
-            group: group.to_owned(),
-            fitness: if reaches {
-                local.fitness
-            } else {
-                Fitness::UNFIT
-            },
-            ready: local.ready,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Link {
-    /// Overlapping cuts.
-    cuts: u32,
-    loss: u8,
-    duplicates: u8,
-    slow: bool,
-}
-
-#[derive(Clone)]
-struct Datagram {
-    id: u64,
-    from: usize,
-    to: usize,
-    path: usize,
-    sent: Time,
-    generation: u64,
-    bytes: Rc<Vec<u8>>,
 }
 
 enum Action {
@@ -249,6 +92,14 @@ enum Action {
     },
     Fault(faults::Fault),
     Attack,
+    /// A host announces that it has a group.
+    Announce {
+        host: usize,
+        generation: u64,
+        group: String,
+    },
+    /// Neighbours ask who has a group.
+    Ask(&'static str),
 }
 
 /// Runs one seed. An error says what was violated.
@@ -257,6 +108,7 @@ pub(super) fn run(plan: Plan) -> Result<Report, String> {
     let end = Duration::from_millis(6500);
     if plan.faults {
         world.plan_faults(end);
+        world.plan_questions(end);
     }
     for i in 0..world.hosts.len() {
         let at = Duration::from_millis(world.rng.u64(0..600));
@@ -372,6 +224,7 @@ impl World {
             paths,
             links: BTreeMap::new(),
             queue: BTreeMap::new(),
+            believed: BTreeMap::new(),
             recorded: Vec::new(),
             disturbed: Duration::ZERO,
             checks,
@@ -467,10 +320,28 @@ impl World {
                 if let Input::Released { group } = &input {
                     self.check_released(host, group)?;
                 }
+                if let Input::Raised { group } = &input {
+                    self.announce(host, group);
+                }
                 self.tell(host, input)
             }
             Some((_, Action::Fault(fault))) => self.apply(fault),
             Some((_, Action::Attack)) => self.attack(),
+            Some((
+                _,
+                Action::Announce {
+                    host,
+                    generation,
+                    group,
+                },
+            )) => {
+                self.announced(host, generation, &group);
+                Ok(())
+            }
+            Some((_, Action::Ask(group))) => {
+                self.ask(group);
+                Ok(())
+            }
             None => Ok(()),
         }
     }
@@ -520,44 +391,6 @@ impl World {
         host.serves.clear();
         host.standby.clear();
         host.inbox.clear();
-    }
-
-    fn deliver(&mut self, datagram: Datagram) -> Result<(), String> {
-        let to = datagram.to;
-        let host = &mut self.hosts[to];
-        if host.run.is_none() {
-            return Ok(());
-        }
-        if host.paused {
-            if host.inbox.len() < INBOX {
-                host.inbox.push(datagram);
-            }
-            return Ok(());
-        }
-        let decoded = host.codec.decode(datagram.path, &datagram.bytes);
-        match decoded {
-            Ok(heartbeat) => {
-                let trusted = |host: &Host| host.run.as_ref().map_or(0, |m| m.counters.received);
-                let before = trusted(host);
-                self.checks.hearing = Some((datagram.clone(), heartbeat.clone()));
-                let input = Input::Heartbeat {
-                    path: datagram.path,
-                    heartbeat: heartbeat.clone(),
-                };
-                self.tell(to, input)?;
-                self.checks.hearing = None;
-                if trusted(&self.hosts[to]) > before {
-                    self.report.delivered += 1;
-                    self.check_trusted(&datagram, &heartbeat)?;
-                }
-            }
-            Err(why) => {
-                if let Some(machine) = &mut host.run {
-                    machine.count_dropped(why);
-                }
-            }
-        }
-        Ok(())
     }
 
     fn tell(&mut self, i: usize, input: Input) -> Result<(), String> {
@@ -643,6 +476,7 @@ impl World {
                 if !self.hosts[i].holds.contains(&group) {
                     return Err(format!("{} announces {group}, which it has not", NAMES[i]));
                 }
+                self.announce(i, &group);
             }
             Output::Event(_) | Output::Stations { .. } => {}
             Output::Answer { id, answer } => self.check_answer(i, id, &answer)?,
@@ -654,65 +488,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    fn send(&mut self, from: usize, to: usize, path: usize, bytes: &Rc<Vec<u8>>) {
-        self.seq += 1;
-        let datagram = Datagram {
-            id: self.seq,
-            from,
-            to,
-            path,
-            sent: self.now,
-            generation: self.hosts[from].generation,
-            bytes: Rc::clone(bytes),
-        };
-        self.recorded.push(datagram.clone());
-        let Some(delay) = self.passes(from, to, path, 0) else {
-            return;
-        };
-        if self.hosts[to].power && self.hosts[to].run.is_none() {
-            if let Some(back) = self.passes(to, from, path, 1) {
-                let input = Input::Refused {
-                    path,
-                    peer: NAMES[to].to_owned(),
-                };
-                let generation = self.hosts[from].generation;
-                let action = Action::Tell {
-                    host: from,
-                    generation,
-                    input,
-                };
-                self.at(self.now + delay + back, action);
-            }
-            return;
-        }
-        let link = self
-            .links
-            .get(&(from, to, path))
-            .copied()
-            .unwrap_or_default();
-        if self.fate(&[from, to, path]).u8(0..100) < link.duplicates
-            && let Some(delay) = self.passes(from, to, path, 2)
-        {
-            self.at(self.now + delay, Action::Deliver(datagram.clone()));
-        }
-        self.at(self.now + delay, Action::Deliver(datagram));
-    }
-
-    /// How long a datagram travels, if it arrives.
-    fn passes(&self, from: usize, to: usize, path: usize, copy: usize) -> Option<Duration> {
-        let link = self
-            .links
-            .get(&(from, to, path))
-            .copied()
-            .unwrap_or_default();
-        let mut fate = self.fate(&[from, to, path, copy]);
-        let lost = fate.u8(0..100) < link.loss;
-        let max = if link.slow { 80_000 } else { 1900 };
-        let delay = Duration::from_micros(fate.u64(100..max));
-        debug_assert!(link.slow || delay <= MAX_DELAY);
-        (link.cuts == 0 && !lost && self.hosts[to].power).then_some(delay)
     }
 
     /// What chance has in store for somebody at this moment, whatever else happens.

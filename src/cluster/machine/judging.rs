@@ -58,6 +58,15 @@ impl Machine {
         events.into_iter().for_each(|event| self.event(event));
     }
 
+    /// Announces what we have: whatever was announced before may have reached nobody.
+    pub(super) fn announce_all(&mut self) {
+        let active = self.groups.iter().filter(|(_, it)| it.role == Role::Active);
+        let announce = |(name, _): (&String, _)| Output::Announce {
+            group: name.clone(),
+        };
+        self.outputs.extend(active.map(announce));
+    }
+
     /// Judges every group. What must not be done before the others are told is returned.
     pub(super) fn judge(&mut self) -> Vec<Output> {
         let me = Me {

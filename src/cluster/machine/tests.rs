@@ -451,6 +451,33 @@ fn after_a_partition_the_better_one_stays_and_announces() {
 }
 
 #[test]
+fn who_has_left_before_it_is_heard_again_is_answered_by_an_announcement() {
+    let mut net = Net::pair();
+    net.cut_both("a", "b");
+    net.run_for(millis(1000));
+    // a hears b first, and leaves to who cannot know of it.
+    net.cut.remove(&(name("b"), name("a")));
+    net.run_for(millis(500));
+    assert_eq!(net.active(), ["b"]);
+    net.log.clear();
+    net.cut.clear();
+    net.run_for(millis(200));
+    assert_eq!(net.active(), ["b"]);
+    assert!(net.announced("b"), "neighbours may have asked a in between");
+}
+
+#[test]
+fn who_reaches_something_again_announces_what_it_has() {
+    let mut net = Net::pair();
+    for cut_off in [true, false] {
+        assert!(!net.announced("a"));
+        net.tell("a", Input::CutOff(cut_off));
+        net.run_for(millis(200));
+    }
+    assert!(net.announced("a"));
+}
+
+#[test]
 fn whoever_is_not_heard_by_its_rival_leaves_though_it_ranks_higher() {
     let mut net = Net::pair();
     net.cut.insert((name("a"), name("b")));

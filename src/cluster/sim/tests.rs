@@ -87,6 +87,7 @@ fn every_broken_rule_is_noticed() {
         (Rule::HandoverNeedsReady, 0),
         (Rule::UnfitStaysAway, 0),
         (Rule::HearsayCounts, 0),
+        (Rule::ReturnIsAnnounced, 0),
         (Rule::EpochGrows, 0),
         (Rule::ChangesAreUrgent, 0),
     ];
