@@ -18,6 +18,7 @@ mod lines;
 mod mysql;
 mod names;
 mod news;
+#[cfg(feature = "pgsql")]
 mod pgsql;
 mod process;
 mod radius;
