@@ -103,7 +103,7 @@ impl Connection {
             messages_per_send: batch::CHUNK_MESSAGES,
             groups: Vec::new(),
             strict: false,
-            received: Received::new(),
+            received: Received::for_answers(),
             outgoing: Vec::new(),
             sequence: 0,
             spoiled: false,
@@ -151,6 +151,7 @@ impl Connection {
         self.ready()?;
         self.socket.join(group)?;
         self.groups.push(group);
+        self.received = Received::for_events();
         Ok(())
     }
 
@@ -161,12 +162,15 @@ impl Connection {
     pub fn events(&mut self) -> Result<Replies, Error> {
         self.ready()?;
         let mut replies = Replies::default();
-        while let Some(length) = self.socket.receive_waiting(self.received.first())? {
-            for message in Messages::new(&self.received.first()[..length]) {
+        loop {
+            self.socket.receive_waiting(&mut self.received)?;
+            for message in self.received.datagrams().flat_map(Messages::new) {
                 replies.push(&message?);
             }
+            if !self.received.is_full() {
+                return Ok(replies);
+            }
         }
-        Ok(replies)
     }
 
     /// Sends one request and returns what the kernel answered before its acknowledgement.

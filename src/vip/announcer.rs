@@ -47,6 +47,7 @@ pub struct Announcer {
     outputs: VecDeque<Notice>,
     window_end: Option<Time>,
     left: usize,
+    is_hurried: bool,
 }
 
 /// How far an address is in its schedule.
@@ -100,6 +101,12 @@ impl Announcer {
             self.repeats.remove(&(round.due, *form, vip.clone()));
         }
         self.outputs.retain(|notice| notice.vip != *vip);
+    }
+
+    /// While more addresses are on their way, only the first frame of each leaves: that one is what
+    /// an address is waited for, and every other would hold up those to come.
+    pub fn hurry(&mut self, is_hurried: bool) {
+        self.is_hurried = is_hurried;
     }
 
     /// The addresses whose schedule runs.
@@ -161,6 +168,11 @@ impl Announcer {
     }
 
     fn next_due(&mut self, now: Time) -> Option<(Form, Vip)> {
+        let is_first =
+            |(form, vip): &(Form, Vip)| Form::of(vip.address.addr()).first() == Some(form);
+        if self.is_hurried && !self.first.first().is_some_and(is_first) {
+            return None;
+        }
         if let Some(job) = self.first.pop_first() {
             return Some(job);
         }

@@ -24,8 +24,10 @@ const RECEIVE_MEMORY: usize = 1024 * 1024;
 /// Enough for every message the kernel sends: dumps fill at most 32 KiB (`netlink_recvmsg`).
 const RECEIVE_BYTES: usize = 64 * 1024;
 
-/// How many datagrams are taken at a time.
-const DATAGRAMS: usize = 4;
+/// How many datagrams are taken at a time at most.
+const DATAGRAMS: usize = 32;
+/// Of a listing, whose parts are large.
+const PARTS: usize = 4;
 
 /// Room for what one receive brings.
 pub(super) struct Received {
@@ -35,11 +37,26 @@ pub(super) struct Received {
 }
 
 impl Received {
-    pub(super) fn new() -> Self {
+    /// Room for some parts of a listing.
+    pub(super) fn for_answers() -> Self {
+        Self::new(PARTS)
+    }
+
+    /// Room for a burst of events, each in a datagram of its own.
+    pub(super) fn for_events() -> Self {
+        Self::new(DATAGRAMS)
+    }
+
+    fn new(datagrams: usize) -> Self {
         Self {
-            buffer: vec![0; DATAGRAMS * RECEIVE_BYTES],
+            buffer: vec![0; datagrams * RECEIVE_BYTES],
             lengths: [0; DATAGRAMS],
         }
+    }
+
+    /// Whether there was no room for more.
+    pub(super) fn is_full(&self) -> bool {
+        self.datagrams().count() * RECEIVE_BYTES == self.buffer.len()
     }
 
     /// The datagrams of the last receive, in their order.
@@ -47,11 +64,6 @@ impl Received {
         let buffers = self.buffer.chunks_exact(RECEIVE_BYTES);
         let filled = buffers.zip(self.lengths).filter(|(_, length)| *length > 0);
         filled.map(|(buffer, length)| &buffer[..length])
-    }
-
-    /// Room for one datagram.
-    pub(super) fn first(&mut self) -> &mut [u8] {
-        &mut self.buffer[..RECEIVE_BYTES]
     }
 }
 
@@ -118,7 +130,20 @@ impl Socket {
     /// The kernel makes each part of a listing, and its end, while the part before is taken. So
     /// where listings are short, one system call in three is saved.
     pub(super) fn receive(&self, received: &mut Received) -> Result<(), Error> {
+        self.receive_with(libc::MSG_WAITFORONE, received)
+    }
+
+    /// Takes what is there, as much as there is room for in `received`, and waits for nothing.
+    pub(super) fn receive_waiting(&self, received: &mut Received) -> Result<(), Error> {
+        match self.receive_with(libc::MSG_DONTWAIT, received) {
+            Err(Error::Timeout) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn receive_with(&self, flag: libc::c_int, received: &mut Received) -> Result<(), Error> {
         received.lengths = [0; DATAGRAMS];
+        let datagrams = received.buffer.len() / RECEIVE_BYTES;
         let mut buffers = received.buffer.chunks_exact_mut(RECEIVE_BYTES);
         let mut vectors = [(); DATAGRAMS].map(|()| {
             let buffer = buffers.next().unwrap_or_default();
@@ -135,14 +160,14 @@ impl Socket {
             header
         });
         let count = loop {
-            // SAFETY: each header has one vector, which covers a buffer that nothing else uses
-            // meanwhile; there are as many headers as is said.
+            // SAFETY: each of the first `datagrams` headers has one vector, which covers a buffer
+            // that nothing else uses meanwhile; there are more headers than is said.
             let count = unsafe {
                 libc::recvmmsg(
                     self.inner.as_raw_fd(),
                     headers.as_mut_ptr(),
-                    DATAGRAMS as libc::c_uint,
-                    libc::MSG_WAITFORONE | libc::MSG_TRUNC,
+                    datagrams as libc::c_uint,
+                    flag | libc::MSG_TRUNC,
                     std::ptr::null_mut(),
                 )
             };
@@ -165,24 +190,6 @@ impl Socket {
             *place = length;
         }
         Ok(())
-    }
-
-    /// Takes one datagram if there is one; returns its length.
-    pub(super) fn receive_waiting(&self, buffer: &mut [u8]) -> Result<Option<usize>, Error> {
-        loop {
-            match self.inner.recv(&mut *buffer, Msg::TRUNC | Msg::DONTWAIT) {
-                Ok((length, _)) if length > buffer.len() => {
-                    return Err(Error::Truncated { length });
-                }
-                Ok((length, _)) => return Ok(Some(length)),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
-                    return Err(Error::Overrun);
-                }
-                Err(error) => return Err(Error::Receive(error)),
-            }
-        }
     }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Group {
     phase: Phase,
     /// How long VIPs are asked for that no director has held lately.
     patience: Duration,
+    /// So many of its VIPs, in their order, have been found to have arrived.
+    arrived: usize,
     ready: bool,
     /// What makes this director less than fully fit for it.
     amiss: Vec<String>,
@@ -90,6 +92,7 @@ impl Groups {
                 links: group.monitor_links.clone(),
                 phase: Phase::Down,
                 patience: group.ask_first,
+                arrived: 0,
                 ready: false,
                 amiss: Vec::new(),
             };
@@ -210,16 +213,21 @@ impl Groups {
     ) -> Vec<Arrived> {
         let mut arrived = Vec::new();
         for (name, group) in &mut self.groups {
-            let mut vips = group.vips.iter().map(&whereabouts);
             match group.phase {
                 Phase::Raising => {
-                    if vips.all(|vip| vip.present || vip.failed) {
+                    if group.all(|vip| {
+                        let vip = whereabouts(vip);
+                        vip.present || vip.failed
+                    }) {
                         group.phase = Phase::Up;
                         arrived.push(Arrived::Here(name.clone()));
                     }
                 }
                 Phase::Releasing => {
-                    if vips.all(|vip| !vip.here || vip.failed) {
+                    if group.all(|vip| {
+                        let vip = whereabouts(vip);
+                        !vip.here || vip.failed
+                    }) {
                         group.phase = Phase::Down;
                         arrived.push(Arrived::Gone(name.clone()));
                     }
@@ -253,6 +261,21 @@ impl Groups {
             return &[];
         };
         group.phase = phase;
+        group.arrived = 0;
         &group.vips
+    }
+}
+
+impl Group {
+    /// Whether all VIPs have arrived. Those that have are looked at again only with the last: there
+    /// may be thousands, a few of which arrive with each turn.
+    fn all(&mut self, has_arrived: impl Fn(&Vip) -> bool) -> bool {
+        let rest = self.vips.iter().skip(self.arrived);
+        self.arrived += rest.take_while(|vip| has_arrived(vip)).count();
+        if self.arrived < self.vips.len() {
+            return false;
+        }
+        self.arrived = self.vips.iter().take_while(|vip| has_arrived(vip)).count();
+        self.arrived == self.vips.len()
     }
 }

@@ -139,6 +139,28 @@ fn a_thousand_addresses_leave_in_bounded_bursts_each_once_before_any_twice() {
 }
 
 #[test]
+fn in_a_hurry_each_address_is_announced_once_and_the_rest_follows() {
+    let mut announcer = Announcer::default();
+    announcer.hurry(true);
+    for number in 0..40 {
+        announcer.announce(&vip(number), START);
+    }
+    announcer.announce(&vip6(), START);
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        announcer.handle_timeout(START);
+        sent.extend(std::iter::from_fn(|| announcer.poll_output()));
+    }
+    assert_eq!(sent.len(), 41);
+    assert!(sent.iter().all(|notice| notice.form != Form::Reply));
+    announcer.hurry(false);
+    announcer.handle_timeout(START + WINDOW);
+    let rest: Vec<Notice> = std::iter::from_fn(|| announcer.poll_output()).collect();
+    assert_eq!(rest.len(), 40);
+    assert!(rest.iter().all(|notice| notice.form == Form::Reply));
+}
+
+#[test]
 fn a_newcomer_goes_before_the_repeats_of_others() {
     let mut announcer = Announcer::default();
     for number in 0..200 {

@@ -173,6 +173,8 @@ impl<H: Host> Vips<H> {
 
     /// Sends the announcements that are due, as far as the cards have room.
     pub(super) fn send_burst(&mut self, now: Time) {
+        let more = self.duties.next_due().is_some_and(|due| due <= now);
+        self.announcer.hurry(more);
         self.announcer.handle_timeout(now);
         let mut routers = BTreeMap::new();
         let (mut notices, mut envelopes) = (Vec::new(), Vec::new());

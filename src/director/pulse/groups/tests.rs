@@ -22,6 +22,7 @@ fn groups() -> Groups {
         links: links.iter().map(|&link| link.to_owned()).collect(),
         phase: Phase::Down,
         patience: Duration::from_millis(300),
+        arrived: 0,
         ready: false,
         amiss: Vec::new(),
     };
@@ -63,6 +64,17 @@ fn a_group_is_here_once_its_last_vip_is_or_cannot_be() {
     let here = Arrived::Here("web".to_owned());
     assert_eq!(advance(&mut groups, other), [here]);
     assert_eq!(advance(&mut groups, other), []);
+}
+
+#[test]
+fn a_vip_that_leaves_while_others_come_is_waited_for_again() {
+    let mut groups = groups();
+    groups.raise("web");
+    let only = |last: u8| move |wanted: &Vip| if *wanted == vip(last) { HERE } else { AWAY };
+    assert_eq!(advance(&mut groups, only(80)), []);
+    assert_eq!(advance(&mut groups, only(81)), []);
+    let here = Arrived::Here("web".to_owned());
+    assert_eq!(advance(&mut groups, |_| HERE), [here]);
 }
 
 #[test]
