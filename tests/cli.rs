@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use caribe::control::Server;
 use caribe::director::snapshot::{Counters, DirectorStatus, Liveness, ProbesStatus, Timing};
-use caribe::director::{Operator, Snapshot};
+use caribe::director::{Operator, Sight, Snapshot};
 use tempfile::TempDir;
 use tokio::sync::{oneshot, watch};
 
@@ -63,7 +63,7 @@ impl Daemon {
             };
             let (operator, _orders) = Operator::channel();
             runtime
-                .block_on(server.serve(snapshots, operator, shutdown))
+                .block_on(server.serve(Sight::of(snapshots), operator, shutdown))
                 .unwrap();
         });
         Self {

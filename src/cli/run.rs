@@ -91,12 +91,10 @@ fn serve(
         let mut hangup = signal(SignalKind::hangup())?;
         let (shut, shutdown) = oneshot::channel::<()>();
         let server = server.with_history(director.history());
-        let api = tokio::spawn(
-            server.serve(director.snapshots(), director.operator(), async {
-                // Told or forgotten, it is over.
-                let _ = shutdown.await;
-            }),
-        );
+        let api = tokio::spawn(server.serve(director.sight(), director.operator(), async {
+            // Told or forgotten, it is over.
+            let _ = shutdown.await;
+        }));
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             node = loaded.node,

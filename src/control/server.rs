@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use super::events::{Answer, Follower, Followers};
 use super::router::{self, Reply};
 use super::{EVENTS, Error, orders};
-use crate::director::{History, Operator, Snapshot};
+use crate::director::{History, Operator, Sight};
 
 /// Root and the socket's group. The socket will carry commands too, so it fails closed: whoever
 /// shall use it joins the group (`chgrp` and setgid on the directory make it last).
@@ -131,7 +131,7 @@ impl Server {
         ))
     }
 
-    /// Answers requests from the latest of `snapshots`, and hands orders to `operator`, until
+    /// Answers requests from what is in `sight`, and hands orders to `operator`, until
     /// `shutdown` resolves; then removes the socket and lets answers under way end.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl Server {
     /// [`Error::System`] if the runtime does not take the socket.
     pub async fn serve(
         self,
-        snapshots: watch::Receiver<Arc<Snapshot>>,
+        sight: Sight,
         operator: Operator,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), Error> {
@@ -151,7 +151,7 @@ impl Server {
             history,
         } = self;
         let api = Api {
-            snapshots,
+            sight,
             operator,
             followers: Followers::new(history, limits.followers),
         };
@@ -244,7 +244,7 @@ impl Hold {
 /// What requests are answered from.
 #[derive(Clone)]
 struct Api {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    sight: Sight,
     operator: Operator,
     followers: Followers,
 }
@@ -255,7 +255,7 @@ async fn serve_connection(stream: UnixStream, api: Api, limits: Limits) {
         let response = if orders::takes(request.uri().path()) {
             into_response(obey(request, &api.operator, limits).await)
         } else {
-            respond(&request, &api, &begin)
+            respond(&request, &api, &begin).await
         };
         Ok::<_, Infallible>(response)
     });
@@ -307,25 +307,23 @@ async fn obey(request: Request<Incoming>, operator: &Operator, limits: Limits) -
     }
 }
 
-fn respond(
+async fn respond(
     request: &Request<Incoming>,
     api: &Api,
     begin: &mpsc::Sender<Follower>,
 ) -> Response<Answer> {
-    let snapshot = Arc::clone(&api.snapshots.borrow());
-    let published = api.snapshots.has_changed().is_ok();
     let (method, path) = (request.method(), request.uri().path());
     let has_body = !request.body().is_end_stream();
-    let snapshot = published.then_some(&*snapshot);
     let reply = if path == EVENTS {
-        let begun = router::accept(method, path, has_body, snapshot)
+        let begun = router::accept(method, path, has_body, api.sight.last().as_deref())
             .and_then(|_| api.followers.follow(request, begin));
         match begun {
             Ok(events) => return events,
             Err(refusal) => refusal,
         }
     } else {
-        router::answer(method, path, has_body, snapshot)
+        let snapshot = api.sight.look().await;
+        router::answer(method, path, has_body, snapshot.as_deref())
     };
     tracing::trace!(
         %method, path, status = reply.status.as_u16(),

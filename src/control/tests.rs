@@ -16,7 +16,7 @@ use super::server::Limits;
 use super::*;
 use crate::cluster::Refusal;
 use crate::director::snapshot::{Counters, GroupStatus, ProbesStatus, Role, Timing};
-use crate::director::{Done, History, Operator, Order, Refused, Request, Snapshot};
+use crate::director::{Done, History, Operator, Order, Refused, Request, Sight, Snapshot};
 
 mod events;
 
@@ -85,7 +85,7 @@ impl Daemon {
                 let _ = stopped.await;
             };
             runtime
-                .block_on(server.serve(receiver, operator, shutdown))
+                .block_on(server.serve(Sight::of(receiver), operator, shutdown))
                 .unwrap();
         });
         Self {

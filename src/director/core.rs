@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::Error;
 use super::dropped::DroppedLog;
 use super::events::{History, What};
 use super::fitness::Reach;
@@ -21,10 +22,10 @@ use super::orders::{self, Order};
 use super::pace::Pace;
 use super::paths::Letter;
 use super::pulse::{self, Command, Pulse};
+use super::sight::{Scene, Sight};
 use super::view::View;
 use super::watchdog::Watchdog;
 use super::wishes::Wishes;
-use super::{Error, Snapshot};
 use crate::clock::{self, Time};
 use crate::cluster;
 use crate::config::{Config, Loaded};
@@ -33,8 +34,8 @@ use crate::lvs::{self, Keeper, Owned, Wanted};
 
 /// A snapshot is made when something has happened, but not without a pause.
 const VIEW_PAUSE: Duration = Duration::from_millis(20);
-/// And at least this often: it holds ages and counters.
-const VIEW: Duration = Duration::from_secs(1);
+/// And at least this often, so that what waits to be told in few words is told.
+const VIEW: Duration = Duration::from_secs(10);
 /// While something always happens, one part in this many of the time is for snapshots.
 const VIEW_SHARE: u32 = 50;
 /// And one in this many for what verdicts make of the table.
@@ -69,7 +70,7 @@ pub(super) struct Core {
     table_reports: watch::Receiver<Arc<lvs::Report>>,
     runner: Runner,
     verdict_reports: mpsc::Receiver<Verdict>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
+    scene: Scene,
     guard: Option<Guard>,
     last_words: Vec<Letter>,
     watchdog: Option<Watchdog>,
@@ -127,7 +128,7 @@ impl Core {
         (pulse, pulse_reports): (Pulse, mpsc::Receiver<pulse::Report>),
         reach: watch::Receiver<Option<Reach>>,
         started: Time,
-    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), Error> {
+    ) -> Result<(Self, Sight), Error> {
         let config = Arc::clone(&loaded.config);
         let Found {
             kernel,
@@ -163,7 +164,7 @@ impl Core {
             probes: runner.stats(),
             table: &lvs::Report::default(),
         };
-        let (snapshots, receiver) = watch::channel(Arc::new(view.snapshot(started)));
+        let (scene, sight) = Scene::new(view.snapshot(started));
         let mut history = History::new(clock::wall());
         let what = What::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -189,7 +190,7 @@ impl Core {
             table_reports,
             runner,
             verdict_reports,
-            snapshots,
+            scene,
             guard: None,
             last_words: Vec::new(),
             watchdog: None,
@@ -198,7 +199,7 @@ impl Core {
             table: Known::default(),
             orders,
         };
-        Ok((core, receiver))
+        Ok((core, sight))
     }
 
     pub(super) fn watched_by(&mut self, watchdog: Option<Watchdog>) {
@@ -287,13 +288,16 @@ impl Core {
                     }
                     self.look_at_table();
                     due.ready = true;
-                    due.view = true;
                 }
                 changed = self.reach.changed() => {
                     if changed.is_err() {
                         tracing::error!("the reachability task has ended");
                         break;
                     }
+                }
+                () = self.scene.asked() => {
+                    // A thread that takes no command has reports of its own to make.
+                    self.pulse.tell(Command::Report);
                 }
                 Some(order) = self.orders.orders.recv() => {
                     let (pulse, wishes) = (self.pulse.teller(), self.orders.wishes.clone());
@@ -474,7 +478,7 @@ impl Core {
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let table = self.table_reports.borrow().clone();
         let view = View {
             config: &self.config,
@@ -485,8 +489,9 @@ impl Core {
             probes: self.runner.stats(),
             table: &table,
         };
-        self.snapshots
-            .send_replace(Arc::new(view.snapshot(clock::now())));
+        let snapshot = view.snapshot(clock::now());
+        let known = self.last_pulse.as_ref().map(|report| report.at);
+        self.scene.show(snapshot, known.unwrap_or_default());
     }
 
     /// Gives the groups to a peer, and only then removes the services that are ours: what still

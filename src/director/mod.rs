@@ -9,7 +9,7 @@
 //!   thread    ---------------------+
 //!   (pulse)   roles, peers, VIPs   |
 //!      |                           v
-//!   sockets, VIPs              Snapshot (watch) ------> control
+//!   sockets, VIPs              Snapshot (Sight) <-----> control
 //! ```
 //!
 //! Every arrow is a bounded channel or holds only the latest value, and nobody waits to send on one.
@@ -31,6 +31,7 @@ mod pulse;
 mod reach;
 mod realtime;
 mod recorder;
+mod sight;
 pub mod snapshot;
 mod takeovers;
 mod view;
@@ -52,6 +53,7 @@ use tokio::sync::watch;
 pub use events::History;
 pub use orders::{Done, Operator, Order, Refused, Request};
 pub use paths::{OpenError as SocketError, frame_time};
+pub use sight::Sight;
 pub use snapshot::Snapshot;
 pub use wishes::SaveError;
 
@@ -139,7 +141,7 @@ impl Error {
 pub struct Director {
     core: Core,
     operator: Operator,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    sight: Sight,
     history: watch::Receiver<Arc<History>>,
 }
 
@@ -217,7 +219,7 @@ impl Director {
         let targets = config.reachability.clone();
         let reach = reach::spawn(runtime, targets, config.heartbeat, random()?);
         let (operator, orders) = Operator::channel();
-        let (mut core, snapshots) = Core::start(
+        let (mut core, sight) = Core::start(
             runtime,
             loaded,
             Orders { orders, wishes },
@@ -238,7 +240,7 @@ impl Director {
         Ok(Self {
             core,
             operator,
-            snapshots,
+            sight,
             history,
         })
     }
@@ -256,10 +258,10 @@ impl Director {
         self
     }
 
-    /// What the director knows, at any moment.
+    /// What the director knows, for whoever asks.
     #[must_use]
-    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.snapshots.clone()
+    pub fn sight(&self) -> Sight {
+        self.sight.clone()
     }
 
     /// What has happened, at any moment.

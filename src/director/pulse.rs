@@ -1,9 +1,9 @@
 //! The heartbeat thread: it owns the cluster machine, the VIPs and the sockets of both.
 //!
 //! Nothing else runs in it, and it waits for nothing but its own sockets and timers. Others reach
-//! it by [`Pulse::tell`], which never waits either, and hear from it by reports that it drops
-//! rather than wait for somebody to read them: the next one has all that is known again, and what
-//! has happened since the last one that was read.
+//! it by [`Pulse::tell`], which never waits either, and hear from it by reports, when something has
+//! happened or somebody asks. It drops them rather than wait for somebody to read them: the next one
+//! has all that is known again, and what has happened since the last one that was read.
 
 mod command;
 mod groups;
@@ -16,6 +16,7 @@ pub(super) use report::Report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -166,12 +167,15 @@ impl Work {
         self.tell_stations(now);
         self.tell_fitness(now);
         let mut woken = Woken::default();
-        while !self.stopped {
+        loop {
             self.beats.beat();
             let now = clock::now();
             // What waits in the sockets comes first: after a pause it tells whether anybody has
             // taken over (see the machine's contract).
             self.receive(now, &woken);
+            if woken.told {
+                self.tell_stations(now);
+            }
             // Now and then uncalled: whoever has gone calls nobody.
             if woken.called || now >= self.reporter.due() {
                 self.obey(now);
@@ -185,21 +189,32 @@ impl Work {
             let is_long = self.vips.poll_timeout().is_some_and(|due| due <= now);
             self.carry_out(now);
             let is_long = self.report(now) || is_long;
+            if self.stopped {
+                return;
+            }
             // A turn without such work takes no time that counts.
             let now = if is_long { clock::now() } else { now };
             woken = self.wait(now);
         }
     }
+
     /// Reads the sockets that the wait has found readable. All of them when that may have changed
-    /// since, or when somebody is about to be missed: nobody shall be judged by what is unread.
+    /// since, or when somebody is about to be missed, and each to its end when the machine is about
+    /// to judge: nobody shall be judged by what is unread.
     fn receive(&mut self, now: Time, woken: &Woken) {
         let is_late = now > woken.planned + DELAY.min(self.keepalive / 2);
         let is_silent = now > self.heard + self.keepalive * 3 / 2;
         let readable = (!is_late && !is_silent).then_some(&woken.readable[..]);
         let (codec, machine) = (&self.codec, &mut self.machine);
+        let is_due = machine.get().poll_timeout().is_some_and(|due| due <= now);
+        let next = if is_due || readable.is_none() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        };
         let heard = &mut self.heard;
-        self.paths
-            .receive(now, readable, |received| match received {
+        self.paths.receive(now, readable, |received| {
+            match received {
                 Received::Datagram { path, bytes } => match codec.decode(path, bytes) {
                     Ok(heartbeat) => {
                         tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
@@ -218,8 +233,11 @@ impl Work {
                 Received::Refused { path, peer } => {
                     machine.handle(Input::Refused { path, peer }, now);
                 }
-            });
+            }
+            next
+        });
     }
+
     fn obey(&mut self, now: Time) {
         self.ear.hush();
         while let Some(command) = self.ear.next() {
@@ -243,6 +261,7 @@ impl Work {
                     self.machine.handle(Input::Standby { id, group, on }, now);
                     self.reporter.note();
                 }
+                Command::Report => self.reporter.ask(),
                 Command::Stop => self.machine.handle(Input::Stop, now),
             }
         }
@@ -312,12 +331,14 @@ impl Work {
         let _ = poll(&mut fds, Some(&limit));
         let mut readable: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         let called = readable.pop().unwrap_or(true);
-        if readable.pop().unwrap_or(true) {
+        let told = readable.pop().unwrap_or(true);
+        if told {
             self.vips.handle_readable(clock::now());
         }
         Woken {
             readable,
             called,
+            told,
             planned: due.max(now),
         }
     }
@@ -330,6 +351,8 @@ struct Woken {
     readable: Vec<bool>,
     /// Whether there are commands.
     called: bool,
+    /// Whether the kernel has told something of links or addresses.
+    told: bool,
     /// When it would have ended by itself.
     planned: Time,
 }
@@ -340,6 +363,7 @@ impl Default for Woken {
         Self {
             readable: Vec::new(),
             called: true,
+            told: true,
             planned: Time::ZERO,
         }
     }

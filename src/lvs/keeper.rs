@@ -35,7 +35,7 @@ pub struct Wanted {
 }
 
 /// What became of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Report {
     /// The newest table that was wanted and is there, but for what was refused.
     pub generation: u64,
@@ -81,7 +81,7 @@ impl Keeper {
                     let report = work.round(&now_wanted);
                     let took = start.elapsed();
                     let rest = AUDIT.max(took * SHARE);
-                    reports.send_replace(Arc::new(report));
+                    tell(&reports, report);
                     let pause = PAUSE.min(took * (BUSY_SHARE - 1));
                     std::thread::sleep(pause);
                     let news = runtime.block_on(async { timeout(rest, wanted.changed()).await });
@@ -99,6 +99,17 @@ impl Keeper {
             tracing::error!("the thread that keeps the IPVS table panicked");
         }
     }
+}
+
+/// An audit that finds everything as it was wakes nobody.
+fn tell(reports: &watch::Sender<Arc<Report>>, report: Report) {
+    reports.send_if_modified(|known| {
+        let news = **known != report;
+        if news {
+            *known = Arc::new(report);
+        }
+        news
+    });
 }
 
 /// What the thread knows from one round to the next.

@@ -12,8 +12,8 @@ fn is_standby(director: &Director) -> bool {
     director.role("web").as_deref() == Some("standby")
 }
 
-/// Asserts that one director, and nobody else, carries the VIP and says that it is active. What it
-/// says may be half a second old, so the saying is waited for.
+/// Asserts that one director, and nobody else, carries the VIP and says that it is active. Each
+/// learns of the other's doings a moment later, so the saying is waited for.
 #[track_caller]
 fn assert_owner(farm: &Farm, owner: &Director, other: &Director) {
     until("one director says that it is active", SOON, || {

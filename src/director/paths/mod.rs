@@ -15,6 +15,7 @@ pub(super) use letter::letters;
 use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -179,12 +180,14 @@ impl Paths {
     }
 
     /// Hands over what has come in, a bounded number of datagrams from each socket: from those that
-    /// are `readable`, told in the order of [`Self::fds`], or from all if that is not known.
+    /// are `readable`, told in the order of [`Self::fds`], or from all if that is not known. A socket
+    /// that hears one peer only is left alone once `each` breaks: the next wait tells whether it has
+    /// more, and costs no more than a look that finds nothing.
     pub(super) fn receive(
         &mut self,
         now: Time,
         readable: Option<&[bool]>,
-        mut each: impl FnMut(Received<'_>),
+        mut each: impl FnMut(Received<'_>) -> ControlFlow<()>,
     ) {
         let mut told = readable.map(<[bool]>::iter);
         let mut is_readable = || match &mut told {
@@ -200,20 +203,20 @@ impl Paths {
                             path,
                             peer: peer.to_owned(),
                         },
-                    });
+                    })
                 }),
                 Way::Group(group) => {
                     // One descriptor while it is open, else none, and nothing to read.
                     if group.fds().iter().any(|_| is_readable()) {
                         group.receive(&mut self.buffer, |bytes| {
-                            each(Received::Datagram { path, bytes });
+                            let _ = each(Received::Datagram { path, bytes });
                         });
                     }
                 }
                 Way::Serial(serial) => {
                     if serial.fds().iter().any(|_| is_readable()) {
                         serial.receive(now, |frame| {
-                            each(match frame {
+                            let _ = each(match frame {
                                 Some(bytes) => Received::Datagram { path, bytes },
                                 None => Received::Damaged { path },
                             });

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Socket, Type};
@@ -101,24 +102,27 @@ impl Unicast {
     }
 
     /// Hands over what has come in on the sockets that are `readable`, told in the order of
-    /// [`Self::fds`].
+    /// [`Self::fds`], from each until `each` has enough of it.
     pub(super) fn receive(
         &self,
         buffer: &mut [u8],
         mut readable: impl FnMut() -> bool,
-        mut each: impl FnMut(Heard<'_>),
+        mut each: impl FnMut(Heard<'_>) -> ControlFlow<()>,
     ) {
         for to in &self.peers {
             if !readable() {
                 continue;
             }
             for _ in 0..BURST {
-                match to.socket.recv(buffer) {
-                    Ok(length) => each(Heard::Datagram(&buffer[..length])),
+                let heard = match to.socket.recv(buffer) {
+                    Ok(length) => Heard::Datagram(&buffer[..length]),
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                        each(Heard::Refused(&to.peer));
+                        Heard::Refused(&to.peer)
                     }
                     Err(_) => break,
+                };
+                if each(heard).is_break() {
+                    break;
                 }
             }
         }
@@ -129,7 +133,9 @@ impl Unicast {
             let Ok(length) = self.rest.recv(buffer) else {
                 break;
             };
-            each(Heard::Datagram(&buffer[..length]));
+            if each(Heard::Datagram(&buffer[..length])).is_break() {
+                break;
+            }
         }
     }
 }

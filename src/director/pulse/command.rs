@@ -44,6 +44,8 @@ pub(in crate::director) enum Command {
         /// Where the answer goes.
         answer: oneshot::Sender<Answer>,
     },
+    /// Tell what is known, though nothing may have happened.
+    Report,
     /// Give every group up and end.
     Stop,
 }

@@ -210,6 +210,7 @@ impl Work {
             Output::Stopped => self.stopped = true,
         }
     }
+
     fn note_announced(&mut self) {
         let now = clock::now();
         for takeover in self.chronicle.announced(now) {
@@ -308,6 +309,7 @@ impl Work {
             }
         }
     }
+
     /// Moves groups on whose VIPs have arrived.
     fn advance(&mut self, now: Time) {
         let owned: BTreeSet<String> = if self.groups.is_adopting() {

@@ -16,9 +16,9 @@ use crate::vip;
 
 /// Reports that may wait to be read.
 const REPORTS: usize = 16;
-/// Between two reports when nothing happens.
-const REPORT: Duration = Duration::from_millis(500);
-/// Between two reports when much happens.
+/// Between two reports when nothing happens and nobody asks.
+const REPORT: Duration = Duration::from_secs(10);
+/// Between two reports when much happens, or everybody asks.
 const REPORT_PAUSE: Duration = Duration::from_millis(20);
 
 /// The VIPs of each group, in configured order.
@@ -61,6 +61,8 @@ pub(super) struct Reporter {
     vips: Arc<VipStatuses>,
     /// Something has happened that the last report did not have.
     news: bool,
+    /// Somebody wants to know.
+    asked: bool,
     reported: Option<Time>,
     happened: Pending,
 }
@@ -73,6 +75,7 @@ impl Reporter {
             reports,
             vips: Arc::default(),
             news: true,
+            asked: false,
             reported: None,
             happened: Pending::default(),
         };
@@ -84,6 +87,11 @@ impl Reporter {
         self.news = true;
     }
 
+    /// Somebody wants to know what is known now.
+    pub(super) fn ask(&mut self) {
+        self.asked = true;
+    }
+
     /// Something has happened at `at` that operators want to know of.
     pub(super) fn happened(&mut self, what: What, at: Time) {
         self.happened.push(what, at);
@@ -92,7 +100,11 @@ impl Reporter {
 
     /// When the next report is due.
     pub(super) fn due(&self) -> Time {
-        let pause = if self.news { REPORT_PAUSE } else { REPORT };
+        let pause = if self.news || self.asked {
+            REPORT_PAUSE
+        } else {
+            REPORT
+        };
         self.reported.map_or(Time::ZERO, |at| at + pause)
     }
 
@@ -120,6 +132,7 @@ impl Reporter {
         // Nobody reads at the moment: said again in the next one.
         let unread = self.reports.try_send(report).err();
         self.news = unread.is_some();
+        self.asked = false;
         if let Some(unread) = unread {
             self.happened = unread.into_inner().happened;
         }

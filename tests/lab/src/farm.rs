@@ -252,7 +252,6 @@ impl Farm {
         self.ha1.start();
         self.ha2.start();
         self.ha1.wait_active("web", Duration::from_secs(20));
-        // What a director shows may be half a second old.
         until("ha2 follows ha1", Duration::from_secs(15), || {
             self.ha2.owner("web").as_deref() == Some("ha1")
         });
