@@ -151,8 +151,10 @@ impl Guest {
         let interactive = self.console == Console::Terminal;
         let nul_ended: String = self.args.iter().map(|arg| format!("{arg}\0")).collect();
         fs::write(out.join(guest::ARGS), nul_ended).map_err(|e| unwritable(out, &e))?;
-        let mut command = Command::new("linux.uml");
+        // Whoever ends this program, and however: its guest ends with it.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "TERM", "linux.uml"])
             .args([
                 "mem=1G",
                 "rootfstype=hostfs",

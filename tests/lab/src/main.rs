@@ -1,6 +1,7 @@
 //! The command behind `cargo lab`.
 
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -196,8 +197,9 @@ fn optimised(args: &[String]) -> Result<u8, String> {
         ],
         &[],
     )?;
-    cargo(&fixed, args)?;
-    Ok(0)
+    // In our place: what ends us ends the guest.
+    let error = cargo_command(&fixed, args).exec();
+    Err(format!("cannot run cargo: {error}"))
 }
 
 fn test(args: &[String]) -> Result<u8, String> {
@@ -235,14 +237,7 @@ fn cargo(fixed: &[&str], more: &[String]) -> Result<(), String> {
 }
 
 fn run_cargo(fixed: &[&str], more: &[String], env: &[(&str, &str)]) -> Result<(), String> {
-    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
-    let status = Command::new(program)
-        .arg(fixed[0])
-        .arg("--manifest-path")
-        .arg(manifest)
-        .args(&fixed[1..])
-        .args(more)
+    let status = cargo_command(fixed, more)
         .envs(env.iter().copied())
         .status()
         .map_err(|e| format!("cannot run cargo: {e}"))?;
@@ -251,6 +246,19 @@ fn run_cargo(fixed: &[&str], more: &[String], env: &[(&str, &str)]) -> Result<()
     } else {
         Err(format!("`cargo {}` failed", fixed.join(" ")))
     }
+}
+
+fn cargo_command(fixed: &[&str], more: &[String]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let mut command = Command::new(program);
+    command
+        .arg(fixed[0])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .args(&fixed[1..])
+        .args(more);
+    command
 }
 
 fn help() -> ExitCode {

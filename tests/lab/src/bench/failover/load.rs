@@ -9,6 +9,7 @@ use lab::{director, wait};
 use serde_json::Value;
 
 use super::pair::{LIMIT, Pair, Peer, Setting};
+use super::spy::{self, BareTimer};
 
 /// How long an idle pair, or a busy one, is watched.
 const WATCHED: Duration = Duration::from_secs(20);
@@ -20,25 +21,23 @@ const DELETIONS: &str = "/run/caribe/deletions";
 const FIRST_SERVER: [u8; 4] = [10, 88, 0, 1];
 
 impl Pair {
-    /// Processor time of both daemons of an idle pair, for each second.
+    /// What an idle pair takes of the processor, in each second.
     pub(super) fn idle(&self, peer: Peer, setting: &Setting) -> Result<Duration, String> {
+        let without = spy::taken(WATCHED / 2);
         let mut daemons = self
             .start(peer, setting)
             .ok_or_else(|| format!("{peer:?} did not start"))?;
         // What a start does is over.
         pass(Duration::from_secs(3));
-        let used = || daemons.iter().map(|it| it.processor()).sum::<Duration>();
-        let (before, start) = (used(), Instant::now());
-        pass(WATCHED);
-        let spent = used().saturating_sub(before);
-        let each = spent.div_f64(start.elapsed().as_secs_f64());
+        let with = spy::taken(WATCHED);
         self.end(&mut daemons);
-        Ok(each)
+        Ok(with.saturating_sub(without))
     }
 
     /// By how much heartbeats were late at most, 999 of 1,000 and all, while 10,000 targets are
-    /// probed, 1,000 services are written again and again, and a busy loop competes.
-    pub(super) fn lateness(&self, interval: Duration) -> Result<[Duration; 2], String> {
+    /// probed, 1,000 services are written again and again, and a busy loop competes; then the same
+    /// of a bare timer beside them.
+    pub(super) fn lateness(&self, interval: Duration) -> Result<[[Duration; 2]; 2], String> {
         let stop = Arc::new(AtomicBool::new(false));
         let target = self.servers(&stop);
         let setting = Setting {
@@ -57,7 +56,7 @@ impl Pair {
         outcome
     }
 
-    fn lateness_of(&self, setting: &Setting) -> Result<[Duration; 2], String> {
+    fn lateness_of(&self, setting: &Setting) -> Result<[[Duration; 2]; 2], String> {
         let mut daemons = self
             .start(Peer::Caribe, setting)
             .ok_or("the pair did not start")?;
@@ -74,11 +73,13 @@ impl Pair {
         competitors.push(self.client.spawn(&["sh", "-c", "while :; do :; done"]));
         pass(Duration::from_secs(3));
         let before = self.delays();
+        let timer = BareTimer::start(setting.interval);
         let start = Instant::now();
         let enough = wait::holds_within(LIMIT * 2, &mut || {
             start.elapsed() > WATCHED * 3 && total(&self.delays()) > total(&before) + 8000
         });
         let after = self.delays();
+        let floor = timer.end();
         for mut competitor in competitors {
             competitor.kill();
         }
@@ -97,7 +98,7 @@ impl Pair {
         if !enough {
             return Err("too few heartbeats came".to_owned());
         }
-        Ok(quantiles(&before, &after))
+        Ok([quantiles(&before, &after), floor])
     }
 
     /// What both directors have counted of the other's heartbeats: where buckets end in
@@ -140,7 +141,8 @@ impl Pair {
     }
 }
 
-fn status(host: u32) -> Value {
+/// What the director on a host knows.
+pub(super) fn status(host: u32) -> Value {
     let socket = format!("/proc/{host}/root/run/caribe/caribe.sock");
     director::ask_status(socket.as_ref()).map_or(Value::Null, |(status, _)| status)
 }

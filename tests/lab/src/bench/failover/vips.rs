@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lab::wait;
 
+use super::super::say;
+use super::load::status;
 use super::pair::{LIMIT, Pair, Peer, Setting, more_vip};
 
 /// Length of a record's header, and of the file's (pcap-savefile(5)).
@@ -37,6 +39,9 @@ impl Pair {
             });
         let mut sniffer = sniffer;
         sniffer.kill();
+        if peer == Peer::Caribe {
+            say(&phases(self.directors[1].pid()));
+        }
         self.end(&mut daemons);
         let (true, Ok(cut)) = (all, cut) else {
             return Err(failed("were not all announced"));
@@ -44,6 +49,23 @@ impl Pair {
         let last = announced.values().max().copied().unwrap_or_default();
         Ok(last.saturating_sub(cut))
     }
+}
+
+/// What caribe says of its own takeover.
+fn phases(host: u32) -> String {
+    let status = status(host);
+    let last = status["takeovers"].as_array().and_then(|all| all.last());
+    let ms = |key: &str| {
+        let us = last.and_then(|it| it[key].as_f64());
+        us.map_or_else(|| "-".to_owned(), |us| format!("{:.1}", us / 1e3))
+    };
+    format!(
+        "the claim came {} ms after the last heartbeat, all addresses {} ms after it, all \
+         announcements {} ms",
+        ms("heard_before_us"),
+        ms("addresses_after_us"),
+        ms("announced_after_us")
+    )
 }
 
 /// When each address was first announced by a station, since 1970.
