@@ -120,7 +120,7 @@ mod tests {
         let empty = r#"{"node":"ha1","cluster":"c","version":"0","config":"","directors":[],
             "groups":[],"services":[],"sync":null,"takeovers":[]}"#;
         let mut value: serde_json::Value = serde_json::from_str(empty).unwrap();
-        value["uptime"] = serde_json::to_value(Duration::from_secs(uptime)).unwrap();
+        value["uptime_us"] = (uptime * 1_000_000).into();
         value["timing"] = serde_json::to_value(Timing::default()).unwrap();
         value["probes"] = serde_json::to_value(ProbesStatus::default()).unwrap();
         value["counters"] = serde_json::to_value(Counters::default()).unwrap();
