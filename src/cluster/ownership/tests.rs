@@ -1,4 +1,7 @@
 use super::*;
+use crate::cluster::event::DeathCause;
+use crate::cluster::heartbeat::Claim;
+use crate::config::model::Failback;
 
 const DEADTIME: Duration = Duration::from_millis(300);
 const NOW: Time = Duration::from_secs(100);
