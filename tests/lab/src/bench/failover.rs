@@ -8,7 +8,7 @@ mod calm;
 mod client;
 mod load;
 mod pair;
-mod spy;
+mod timer;
 mod vips;
 
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ enum Measure {
     Missed(Fault),
     /// When the last of many VIPs is announced after a cut.
     Announced,
-    /// What an idle pair takes of the processor in each second.
+    /// The processor time of an idle pair for each second.
     Idle,
 }
 
@@ -153,8 +153,8 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     }
     say(&format!(
         "\n{table}\na gap is the longest time without an answer, in ms; lost is the median of packets\n\
-         1,000 VIPs: until the last one is announced; idle: what both take of the\n\
-         processor, in ms a second"
+         1,000 VIPs: until the last one is announced; idle: processor time of both, in ms\n\
+         a second, of which the guest's kernel counts ticks of 10 ms"
     ));
     Ok(())
 }

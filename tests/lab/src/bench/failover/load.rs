@@ -9,7 +9,7 @@ use lab::{director, wait};
 use serde_json::Value;
 
 use super::pair::{LIMIT, Pair, Peer, Setting};
-use super::spy::{self, BareTimer};
+use super::timer::BareTimer;
 
 /// How long an idle pair, or a busy one, is watched.
 const WATCHED: Duration = Duration::from_secs(20);
@@ -21,17 +21,20 @@ const DELETIONS: &str = "/run/caribe/deletions";
 const FIRST_SERVER: [u8; 4] = [10, 88, 0, 1];
 
 impl Pair {
-    /// What an idle pair takes of the processor, in each second.
+    /// Processor time of both daemons of an idle pair, for each second.
     pub(super) fn idle(&self, peer: Peer, setting: &Setting) -> Result<Duration, String> {
-        let without = spy::taken(WATCHED / 2);
         let mut daemons = self
             .start(peer, setting)
             .ok_or_else(|| format!("{peer:?} did not start"))?;
         // What a start does is over.
         pass(Duration::from_secs(3));
-        let with = spy::taken(WATCHED);
+        let used = || daemons.iter().map(|it| it.processor()).sum::<Duration>();
+        let (before, start) = (used(), Instant::now());
+        pass(WATCHED);
+        let spent = used().saturating_sub(before);
+        let each = spent.div_f64(start.elapsed().as_secs_f64());
         self.end(&mut daemons);
-        Ok(with.saturating_sub(without))
+        Ok(each)
     }
 
     /// By how much heartbeats were late at most, 999 of 1,000 and all, while 10,000 targets are

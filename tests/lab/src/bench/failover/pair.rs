@@ -199,6 +199,32 @@ impl Daemon {
             }
         }
     }
+
+    /// Processor time that all its processes have used, in user and in kernel mode, as far as the
+    /// kernel counts it.
+    pub(super) fn processor(&self) -> Duration {
+        let pid = self.process.pid().to_string();
+        let found = self.host.exec(&["pgrep", "-P", &pid]);
+        let all = std::iter::once(pid.as_str()).chain(found.stdout.lines());
+        all.map(used).sum()
+    }
+}
+
+/// Of one process with all its threads.
+fn used(pid: &str) -> Duration {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", pid.trim())) else {
+        return Duration::ZERO;
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| {
+            // Nanoseconds on the processor (Documentation/scheduler/sched-stats.rst); ticks would
+            // be too coarse.
+            let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            let nanos = text.split(' ').next()?.parse().ok()?;
+            Some(Duration::from_nanos(nanos))
+        })
+        .sum()
 }
 
 fn caribe_config(setting: &Setting) -> String {
