@@ -1,26 +1,30 @@
-//! TCP connections that are made only to see that they can be, and given up at once.
+//! TCP connections of probes, over sockets that are used again.
 //!
 //! A socket whose connection is given up (connect(2), `AF_UNSPEC`) makes the next one: it is opened,
-//! set up and put under watch once, and a check takes two system calls. All are watched by one epoll
-//! of their own, of which one task tells who waits.
+//! set up and put under watch once. To see that a connection can be made takes two system calls, a
+//! question and its answer two more. All are watched by one epoll of their own, of which one task
+//! wakes who waits.
+
+mod connection;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::net::{connect, connect_unspec, sockopt};
+use rustix::net::{connect, sockopt};
 use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub(crate) use self::connection::Connection;
 use crate::failure::{Failure, Stage, words};
 use crate::socket;
 use crate::spec::Source;
@@ -57,8 +61,8 @@ pub(crate) struct Connects {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Who waits for a socket's connection, by the socket's number.
-    waiting: HashMap<u64, oneshot::Sender<Outcome>>,
+    /// What is known of the connections that there are, by the socket's number.
+    seen: HashMap<u64, Seen>,
     /// By what they were set up for.
     idle: BTreeMap<Purpose, Vec<Socket>>,
     /// Of all purposes.
@@ -66,8 +70,18 @@ struct State {
     next_number: u64,
 }
 
-/// Whether there is a connection, and when that was seen.
-type Outcome = (bool, Instant);
+/// What is known of a connection.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether it could be made, and when that was seen.
+    made: Option<(bool, Instant)>,
+    /// What was told, and has not turned out to be over.
+    ready: epoll::EventFlags,
+    /// When something was told last.
+    at: Option<Instant>,
+    /// Who waits for more.
+    waker: Option<Waker>,
+}
 
 /// What a socket can't be used for anything but.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -89,15 +103,6 @@ enum Family {
 struct Socket {
     number: u64,
     descriptor: OwnedFd,
-}
-
-/// A connection that is awaited. Dropping it gives the connection up.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    connects: Arc<Connects>,
-    purpose: Purpose,
-    socket: Option<Socket>,
-    outcome: oneshot::Receiver<Outcome>,
 }
 
 impl Watch {
@@ -135,7 +140,7 @@ impl Connects {
         self: Arc<Self>,
         to: SocketAddr,
         source: &Source,
-    ) -> Result<Waiting, Failure> {
+    ) -> Result<Connection, Failure> {
         let purpose = Purpose {
             family: Family::of(to),
             source: source.clone(),
@@ -154,22 +159,19 @@ impl Connects {
         if !known {
             self.watch(&socket)?;
         }
-        let (sender, outcome) = oneshot::channel();
-        state.waiting.insert(socket.number, sender);
+        state.seen.insert(socket.number, Seen::default());
         drop(state);
-        let waiting = Waiting {
-            connects: self,
-            purpose,
-            socket: Some(socket),
-            outcome,
-        };
+        let connection = Connection::new(self, purpose, socket);
         begun.map_err(failure)?;
-        Ok(waiting)
+        Ok(connection)
     }
 
     /// Each change is told once; a socket that is closed is watched no more (epoll(7)).
     fn watch(&self, socket: &Socket) -> Result<(), Failure> {
-        let flags = epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        let flags = epoll::EventFlags::OUT
+            | epoll::EventFlags::IN
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
         let data = epoll::EventData::new_u64(socket.number);
         epoll::add(self.epoll.get_ref(), &socket.descriptor, data, flags).map_err(|errno| {
             let words = words(&errno.into());
@@ -177,14 +179,14 @@ impl Connects {
         })
     }
 
-    /// Tells all who wait for what has happened.
+    /// Tells all who wait what has happened.
     fn take_events(&self) {
         let mut events = Vec::with_capacity(EVENTS);
-        // What is said of a socket holds as long as no other connection is begun with it.
-        let mut state = self.state();
         let mut now = None;
         loop {
             events.clear();
+            // What is said of a socket holds as long as no other connection is begun with it.
+            let mut state = self.state();
             let at_once = Timespec::default();
             let found = epoll::wait(
                 self.epoll.get_ref(),
@@ -194,16 +196,18 @@ impl Connects {
             if found.is_err_and(|errno| errno != Errno::INTR) {
                 return;
             }
-            for event in &events {
-                let flags = event.flags;
-                // What comes of giving a connection up concerns nobody.
-                let Some(sender) = state.waiting.remove(&event.data.u64()) else {
-                    continue;
-                };
-                let at = *now.get_or_insert_with(Instant::now);
-                let failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
-                let _ = sender.send((!failed, at));
-            }
+            let wakers: Vec<Waker> = events
+                .iter()
+                .filter_map(|event| {
+                    // What comes of giving a connection up concerns nobody.
+                    let seen = state.seen.get_mut(&event.data.u64())?;
+                    seen.note(event.flags, *now.get_or_insert_with(Instant::now));
+                    seen.waker.take()
+                })
+                .collect();
+            drop(state);
+            // Whoever is woken may want the state.
+            wakers.into_iter().for_each(Waker::wake);
             if events.len() < EVENTS {
                 return;
             }
@@ -212,6 +216,16 @@ impl Connects {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// Takes note of what was told at `at`.
+    fn note(&mut self, flags: epoll::EventFlags, at: Instant) {
+        let failed = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
+        self.made.get_or_insert((!failed, at));
+        self.ready |= flags;
+        self.at = Some(at);
     }
 }
 
@@ -249,39 +263,6 @@ impl Family {
                 mapped: v6.ip().to_ipv4_mapped().is_some(),
                 link: v6.scope_id(),
             },
-        }
-    }
-}
-
-impl Waiting {
-    /// Waits for the connection; when it was made.
-    pub(crate) async fn made(mut self) -> Result<Instant, Failure> {
-        let told = (&mut self.outcome).await;
-        let unheard = || Failure::NotRun("nobody watches connections any more".to_owned());
-        let (made, at) = told.map_err(|_| unheard())?;
-        match &self.socket {
-            Some(socket) if !made => {
-                // A connection that has been reset since has no error to tell.
-                sockopt::socket_error(&socket.descriptor)
-                    .and_then(|error| error)
-                    .map_err(failure)?;
-                Err(failure(Errno::CONNRESET))
-            }
-            Some(_) | None => Ok(at),
-        }
-    }
-}
-
-impl Drop for Waiting {
-    /// Gives the connection up with a reset, or what there is of it.
-    fn drop(&mut self) {
-        let Some(socket) = self.socket.take() else {
-            return;
-        };
-        let mut state = self.connects.state();
-        state.waiting.remove(&socket.number);
-        if state.idle_count < IDLE && connect_unspec(&socket.descriptor).is_ok() {
-            state.keep(self.purpose.clone(), socket);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::connects::{Connects, Watch};
+use crate::connects::{Connection, Connects, Watch};
 use crate::datagrams::Datagrams;
 use crate::echoes::{Echoes, Sockets};
 use crate::failure::{Failure, Stage};
@@ -40,7 +40,7 @@ impl Shared {
         self.0.echoes.get(ipv6, source)
     }
 
-    /// What makes connections only to see that they can be.
+    /// What makes TCP connections.
     pub(crate) fn connects(&self) -> Result<Arc<Connects>, Failure> {
         self.0.connects.get()
     }
@@ -54,7 +54,7 @@ pub(crate) struct Probing {
     start: Instant,
     stage: Stage,
     times: Times,
-    /// When the result was there, if somebody has seen that already.
+    /// When what was waited for last was there, if somebody has seen that already.
     ended: Option<Instant>,
     warning: Option<String>,
 }
@@ -110,6 +110,7 @@ impl Probing {
         step: F,
     ) -> Result<F::Output, Failure> {
         self.stage = stage;
+        self.ended = None;
         tokio::time::timeout_at(self.end(), step)
             .await
             .map_err(|_| self.timed_out())
@@ -125,24 +126,23 @@ impl Probing {
 
     /// Sees whether a TCP connection to the target can be made: that is the whole probe.
     pub(crate) async fn reach(&mut self) -> Result<(), Failure> {
-        let connects = self.shared.connects()?;
-        let waiting = connects.begin(self.address(), self.source())?;
-        let at = self.during(Stage::Connecting, waiting.made()).await??;
-        self.times.connect = Some(at.saturating_duration_since(self.start));
-        self.ended = Some(at);
-        Ok(())
+        self.connection().await.map(drop)
     }
 
     /// A TCP connection to the target.
     pub(crate) async fn connect(&mut self) -> Result<Session<'_>, Failure> {
-        let socket = socket::tcp(self.address(), self.source())?;
-        let address = self.address();
-        let stream = self
-            .during(Stage::Connecting, socket.connect(address))
-            .await?
-            .map_err(|error| Failure::io(&error, Stage::Connecting))?;
-        self.times.connect = Some(self.start.elapsed());
-        Ok(Session::new(self, stream))
+        let connection = self.connection().await?;
+        Ok(Session::new(self, connection))
+    }
+
+    async fn connection(&mut self) -> Result<Connection, Failure> {
+        let connects = self.shared.connects()?;
+        let mut connection = connects.begin(self.address(), self.source())?;
+        let made = connection.made();
+        let at = self.during(Stage::Connecting, made).await??;
+        self.times.connect = Some(at.saturating_duration_since(self.start));
+        self.ended = Some(at);
+        Ok(connection)
     }
 
     /// A TCP connection to the target with TLS from the start, for a server that is called `name`
@@ -172,6 +172,13 @@ impl Probing {
         if self.times.first_byte.is_none() {
             self.times.first_byte = Some(self.start.elapsed());
         }
+    }
+
+    /// The same of what was seen at `at`, which spares a look at the clock.
+    pub(crate) fn byte_seen(&mut self, at: Instant) {
+        let took = at.saturating_duration_since(self.start);
+        self.times.first_byte.get_or_insert(took);
+        self.ended = Some(at);
     }
 
     /// Says what will be wrong soon.

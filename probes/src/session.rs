@@ -6,12 +6,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::connects::Connection;
 use crate::failure::{End, Failure, Stage, excerpt, line_excerpt};
 use crate::probing::Probing;
 use crate::tls::{self, Tls};
@@ -42,17 +41,17 @@ pub(crate) struct Session<'p> {
 
 #[derive(Debug)]
 enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Connection),
+    Tls(Box<TlsStream<Connection>>),
     /// While one becomes the other, and after that has failed.
     Neither,
 }
 
 impl<'p> Session<'p> {
-    pub(crate) fn new(probing: &'p mut Probing, stream: TcpStream) -> Self {
+    pub(crate) fn new(probing: &'p mut Probing, connection: Connection) -> Self {
         Self {
             probing,
-            stream: Stream::Plain(stream),
+            stream: Stream::Plain(connection),
             input: Vec::new(),
             came: 0,
             limit: LIMIT,
@@ -69,8 +68,8 @@ impl<'p> Session<'p> {
     /// From where the connection comes.
     pub(crate) fn local_address(&self) -> Result<SocketAddr, Failure> {
         let address = match &self.stream {
-            Stream::Plain(stream) => stream.local_addr(),
-            Stream::Tls(stream) => stream.get_ref().0.local_addr(),
+            Stream::Plain(stream) => stream.local_address(),
+            Stream::Tls(stream) => stream.get_ref().0.local_address(),
             Stream::Neither => Err(io::ErrorKind::NotConnected.into()),
         };
         address.map_err(|error| Failure::io(&error, Stage::Connecting))
@@ -141,7 +140,15 @@ impl<'p> Session<'p> {
             }
             Ok(Ok(length)) => {
                 self.came += length;
-                self.probing.byte_came();
+                // Within TLS it may have come with what was agreed on, and counts from then.
+                let seen = match &self.stream {
+                    Stream::Plain(stream) => stream.seen(),
+                    Stream::Tls(_) | Stream::Neither => None,
+                };
+                match seen {
+                    Some(at) => self.probing.byte_seen(at),
+                    None => self.probing.byte_came(),
+                }
                 Ok(None)
             }
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
@@ -262,9 +269,9 @@ impl<'p> Session<'p> {
 impl Drop for Session<'_> {
     /// Who closes first keeps the connection in TIME_WAIT for a minute: with thousands of probes a
     /// second that is all of the kernel's local ports (tcp(7)). A connection whose dialogue is over
-    /// is reset instead, unless the server has closed it.
+    /// is given up with a reset instead, unless the server has closed it: that one is closed.
     fn drop(&mut self) {
-        if self.closed {
+        if !self.closed {
             return;
         }
         let stream = match &self.stream {
@@ -272,28 +279,15 @@ impl Drop for Session<'_> {
             Stream::Tls(stream) => stream.get_ref().0,
             Stream::Neither => return,
         };
-        if let Err(error) = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
-            tracing::trace!(%error, "a probe's connection stays in TIME_WAIT");
-        }
+        // Of one that has been reset there is nothing to be closed.
+        let _ = stream.shut_down();
     }
 }
 
 /// Adds what comes to `input`, `room` bytes at most; 0 for the end.
 async fn read(stream: &mut Stream, input: &mut Vec<u8>, room: usize) -> io::Result<usize> {
     match stream {
-        Stream::Plain(stream) => loop {
-            // Thousands of probes wait at a time: there is a buffer only when there is something to
-            // put into it.
-            stream.readable().await?;
-            let begin = input.len();
-            input.resize(begin + room, 0);
-            let read = stream.try_read(&mut input[begin..]);
-            input.truncate(begin + read.as_ref().map_or(0, |length| *length));
-            match read {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read,
-            }
-        },
+        Stream::Plain(stream) => stream.read_to(input, room).await,
         // Cancelled at the timeout, it leaves the input as it is.
         Stream::Tls(stream) => stream.take(room as u64).read_buf(input).await,
         Stream::Neither => Err(io::ErrorKind::NotConnected.into()),

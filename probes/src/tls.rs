@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::connects::Connection;
 use crate::failure::{Failure, Stage};
 use crate::probing::Probing;
 
@@ -98,10 +98,10 @@ fn words(failure: Failure) -> String {
 /// Agrees on TLS over a connection.
 pub(crate) async fn agree(
     probing: &mut Probing,
-    stream: TcpStream,
+    stream: Connection,
     tls: &Tls,
     name: Option<&str>,
-) -> Result<TlsStream<TcpStream>, Failure> {
+) -> Result<TlsStream<Connection>, Failure> {
     let config = probing.shared().trust().config(tls)?;
     let name = tls.name.as_deref().or(name);
     let server = match name {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -10,7 +10,7 @@ async fn reach(watch: &Watch, to: SocketAddr) -> Result<(), String> {
     let connects = watch.get().unwrap();
     let waiting = connects.begin(to, &Source::default());
     let made = match waiting {
-        Ok(waiting) => waiting.made().await,
+        Ok(mut waiting) => waiting.made().await,
         Err(failure) => Err(failure),
     };
     made.map(|_| ()).map_err(|failure| failure.to_string())
@@ -88,14 +88,14 @@ async fn many_wait_at_a_time_and_not_all_sockets_are_kept() {
     }
     let numbers: BTreeSet<u64> = waiting
         .iter()
-        .map(|(_, it)| it.socket.as_ref().unwrap().number)
+        .map(|(_, it)| it.socket().unwrap().number)
         .collect();
     assert_eq!(numbers.len(), IDLE + EVENTS, "each has its own");
-    for (good, waiting) in waiting {
+    for (good, mut waiting) in waiting {
         assert_eq!(waiting.made().await.is_ok(), good);
     }
     assert_eq!(idle(&watch), IDLE);
-    assert!(watch.get().unwrap().state().waiting.is_empty());
+    assert!(watch.get().unwrap().state().seen.is_empty());
 }
 
 #[test]
@@ -130,10 +130,8 @@ async fn both_families_and_an_address_of_this_host_are_served_by_turns() {
             (v6.address(), &Source::default()),
             (v4.address(), &from),
         ] {
-            let waiting = Arc::clone(&connects).begin(to, source).unwrap();
-            let socket = waiting.socket.as_ref().unwrap();
-            let local = rustix::net::getsockname(&socket.descriptor).unwrap();
-            let local = SocketAddr::try_from(local).unwrap();
+            let mut waiting = Arc::clone(&connects).begin(to, source).unwrap();
+            let local = waiting.local_address().unwrap();
             if let Some(address) = source.address {
                 assert_eq!(local.ip(), address);
             } else {
@@ -143,4 +141,53 @@ async fn both_families_and_an_address_of_this_host_are_served_by_turns() {
         }
     }
     assert_eq!(idle(&watch), 3);
+}
+
+#[tokio::test]
+async fn a_conversation_leaves_nothing_to_the_next() {
+    let server = Server::new(|mut stream| async move {
+        let mut number = [0; 1];
+        stream.read_exact(&mut number).await.unwrap();
+        // More than is read.
+        stream.write_all(&[number[0]; 20_000]).await.unwrap();
+        hold(stream).await;
+    })
+    .await;
+    let watch = Watch::default();
+    let connects = watch.get().unwrap();
+    for number in 0..20 {
+        let connects = Arc::clone(&connects);
+        let begun = connects.begin(server.address(), &Source::default());
+        let mut connection = begun.unwrap();
+        connection.made().await.unwrap();
+        connection.write_all(&[number]).await.unwrap();
+        let mut input = Vec::new();
+        let length = connection.read_to(&mut input, 100).await.unwrap();
+        assert_eq!(input, vec![number; length]);
+    }
+    assert_eq!(connects.state().next_number, 1, "one socket");
+}
+
+#[tokio::test]
+async fn what_is_too_much_at_once_is_said_and_heard_piece_by_piece() {
+    const SIZE: usize = 8 * 1024 * 1024;
+    let server = Server::new(|mut stream| async move {
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        stream.write_all(&all).await.unwrap();
+    })
+    .await;
+    let watch = Watch::default();
+    let begun = watch
+        .get()
+        .unwrap()
+        .begin(server.address(), &Source::default());
+    let mut connection = begun.unwrap();
+    connection.made().await.unwrap();
+    let said: Vec<u8> = (0..SIZE).map(|at| at.to_le_bytes()[at % 3]).collect();
+    connection.write_all(&said).await.unwrap();
+    connection.shut_down().unwrap();
+    let mut heard = Vec::new();
+    while connection.read_to(&mut heard, 4096).await.unwrap() > 0 {}
+    assert!(heard == said);
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::io::AsyncWriteExt;
 
 use super::*;
