@@ -54,7 +54,7 @@ pub(super) struct Group {
     pub(super) rivals: BTreeSet<String>,
     /// Those of them that we have outbid.
     beaten: BTreeSet<String>,
-    /// Others that fell silent, and may have been active for as long as they were.
+    /// Others that are not heard, and may have been active for as long as they were not.
     missed: BTreeSet<String>,
     /// How far we are with leaving it; while the role is releasing.
     pub(super) leaving: Option<Leaving>,
@@ -243,9 +243,10 @@ impl Group {
         let went = self.rivals.difference(&rivals).cloned().collect();
         self.beaten.retain(|rival| rivals.contains(rival));
         for peer in peers {
-            if !peer.alive && !peer.is_gone() {
+            // One that is known not to run may have been started since, and not been heard.
+            if !peer.alive {
                 self.missed.insert(peer.name.to_owned());
-            } else if peer.alive && (self.role != Role::Active || rivals.contains(peer.name)) {
+            } else if self.role != Role::Active || rivals.contains(peer.name) {
                 self.missed.remove(peer.name);
             }
         }
