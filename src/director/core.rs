@@ -34,6 +34,8 @@ use crate::lvs::{self, Keeper, Owned, Wanted};
 
 /// A snapshot is made when something has happened, but not without a pause.
 const VIEW_PAUSE: Duration = Duration::from_millis(20);
+/// Nor after a longer one than this, however long it takes to make.
+const VIEW_PAUSE_MOST: Duration = Duration::from_secs(1);
 /// And at least this often, so that what waits to be told in few words is told.
 const VIEW: Duration = Duration::from_secs(10);
 /// While something always happens, one part in this many of the time is for snapshots.
@@ -249,7 +251,7 @@ impl Core {
             view: true,
         };
         let mut table_pace = Pace::new(TABLE_SHARE, Duration::ZERO, TABLE_PAUSE);
-        let mut view_pace = Pace::new(VIEW_SHARE, VIEW_PAUSE, VIEW);
+        let mut view_pace = Pace::new(VIEW_SHARE, VIEW_PAUSE, VIEW_PAUSE_MOST);
         let mut viewed = Instant::now();
         loop {
             let news = due.table || due.ready;

@@ -15,8 +15,8 @@ use crate::clock::Time;
 
 /// Questions that may wait.
 const WAITING: usize = 64;
-/// Longer than this nobody waits for news.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Longer than this nobody waits for news: a status has 50 ms in all.
+const PATIENCE: Duration = Duration::from_millis(30);
 
 /// For whoever wants to know.
 #[derive(Clone, Debug)]
