@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{
     Pid, Signal, WaitOptions, geteuid, getpid, kill_process_group, set_child_subreaper, waitpgid,
@@ -184,6 +184,30 @@ impl Process {
     /// [go on](Self::go_on).
     pub(crate) fn hang(&self) {
         self.signal(Signal::STOP);
+        // A signal is sent before each thread has obeyed it, and one that is at work may answer.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.is_stopped() {
+            assert!(Instant::now() < deadline, "the server did not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether each thread of each of its processes is stopped by a signal, or has ended.
+    fn is_stopped(&self) -> bool {
+        let group = self.group.unwrap().as_raw_pid().to_string();
+        let processes = fs::read_dir("/proc").unwrap();
+        processes
+            .filter_map(|process| fs::read_dir(process.ok()?.path().join("task")).ok())
+            .flatten()
+            .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+            .filter_map(|stat| {
+                // proc(5): number, (name), state, parent, group. A name may have spaces.
+                let (_, after_name) = stat.rsplit_once(") ")?;
+                let mut fields = after_name.split(' ');
+                let state = fields.next()?.to_owned();
+                (fields.nth(1)? == group).then_some(state)
+            })
+            .all(|state| matches!(state.as_str(), "T" | "Z" | "X"))
     }
 
     pub(crate) fn go_on(&self) {
