@@ -33,13 +33,15 @@ use crate::health::{Health, Subscriptions, Verdicts};
 use crate::lvs::{self, Keeper, Owned, Wanted};
 
 /// A snapshot is made when something has happened, but not without a pause.
-const VIEW_PAUSE: Duration = Duration::from_millis(20);
+const VIEW_PAUSE: Duration = Duration::from_millis(10);
 /// Nor after a longer one than this, however long it takes to make.
 const VIEW_PAUSE_MOST: Duration = Duration::from_secs(1);
 /// And at least this often, so that what waits to be told in few words is told.
 const VIEW: Duration = Duration::from_secs(10);
 /// While something always happens, one part in this many of the time is for snapshots.
 const VIEW_SHARE: u32 = 50;
+/// And one in this many while somebody always asks.
+const ANSWER_SHARE: u32 = 4;
 /// And one in this many for what verdicts make of the table.
 const TABLE_SHARE: u32 = 10;
 /// But a verdict never waits longer than this for others.
@@ -252,10 +254,13 @@ impl Core {
         };
         let mut table_pace = Pace::new(TABLE_SHARE, Duration::ZERO, TABLE_PAUSE);
         let mut view_pace = Pace::new(VIEW_SHARE, VIEW_PAUSE, VIEW_PAUSE_MOST);
+        let mut answer_pace = Pace::new(ANSWER_SHARE, VIEW_PAUSE, VIEW_PAUSE_MOST);
         let mut viewed = Instant::now();
         loop {
             let news = due.table || due.ready;
-            let view_at = if due.view {
+            let view_at = if self.scene.owes(self.answered()) {
+                answer_pace.next()
+            } else if due.view {
                 view_pace.next()
             } else {
                 viewed + VIEW
@@ -297,9 +302,9 @@ impl Core {
                         break;
                     }
                 }
-                () = self.scene.asked() => {
+                question = self.scene.asked() => {
                     // A thread that takes no command has reports of its own to make.
-                    self.pulse.tell(Command::Report);
+                    self.pulse.tell(Command::Report { question });
                 }
                 Some(order) = self.orders.orders.recv() => {
                     let (pulse, wishes) = (self.pulse.teller(), self.orders.wishes.clone());
@@ -309,7 +314,7 @@ impl Core {
                     viewed = Instant::now();
                     due.view = false;
                     self.tell_late();
-                    view_pace.work(|| self.publish());
+                    answer_pace.work(|| view_pace.work(|| self.publish()));
                 }
                 () = sleep_until(table_pace.next()), if news => {}
             }
@@ -492,8 +497,13 @@ impl Core {
             table: &table,
         };
         let snapshot = view.snapshot(clock::now());
-        let known = self.last_pulse.as_ref().map(|report| report.at);
-        self.scene.show(snapshot, known.unwrap_or_default());
+        self.scene.show(snapshot, self.answered());
+    }
+
+    /// The last question that the heartbeat thread's report has answered; 0 if none.
+    fn answered(&self) -> u64 {
+        let report = self.last_pulse.as_ref();
+        report.map(|report| report.answered).unwrap_or_default()
     }
 
     /// Gives the groups to a peer, and only then removes the services that are ours: what still

@@ -261,7 +261,7 @@ impl Work {
                     self.machine.handle(Input::Standby { id, group, on }, now);
                     self.reporter.note();
                 }
-                Command::Report => self.reporter.ask(),
+                Command::Report { question } => self.reporter.ask(question),
                 Command::Stop => self.machine.handle(Input::Stop, now),
             }
         }

@@ -11,12 +11,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::Snapshot;
-use crate::clock::Time;
 
 /// Questions that may wait.
 const WAITING: usize = 64;
 /// Longer than this nobody waits for news: a status has 50 ms in all.
-const PATIENCE: Duration = Duration::from_millis(30);
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// For whoever wants to know.
 #[derive(Clone, Debug)]
@@ -30,8 +29,10 @@ pub struct Sight {
 pub(super) struct Scene {
     snapshots: watch::Sender<Arc<Snapshot>>,
     questions: mpsc::Receiver<Question>,
-    /// Those who wait, and since when.
-    waiting: Vec<(Time, Question)>,
+    /// Those who wait, and the number of each question.
+    waiting: Vec<(u64, Question)>,
+    /// The number of the last question.
+    asked: u64,
 }
 
 /// Somebody who waits for a new snapshot.
@@ -80,32 +81,43 @@ impl Scene {
             snapshots,
             questions,
             waiting: Vec::new(),
+            asked: 0,
         };
         (scene, sight)
     }
 
-    /// Waits until somebody looks; pending for ever once nobody can.
-    pub(super) async fn asked(&mut self) {
+    /// Waits until somebody looks, and numbers the question; pending for ever once nobody can.
+    pub(super) async fn asked(&mut self) -> u64 {
         if self.waiting.len() >= WAITING {
             return std::future::pending().await;
         }
         match self.questions.recv().await {
-            // Only what is found out from now on will do.
-            Some(question) => self.waiting.push((crate::clock::now(), question)),
+            Some(question) => {
+                self.asked += 1;
+                self.waiting.push((self.asked, question));
+                self.asked
+            }
             None => std::future::pending().await,
         }
     }
 
-    /// Shows a snapshot with what was known at `known`, and answers those who had asked by then.
-    pub(super) fn show(&mut self, snapshot: Snapshot, known: Time) {
+    /// Whether somebody waits for no more than what is known once question `answered` and all before
+    /// it have been answered.
+    pub(super) fn owes(&self, answered: u64) -> bool {
+        self.waiting.iter().any(|(number, _)| *number <= answered)
+    }
+
+    /// Shows a snapshot made of what was found out after question `answered` and all before it had
+    /// been put.
+    pub(super) fn show(&mut self, snapshot: Snapshot, answered: u64) {
         self.snapshots.send_replace(Arc::new(snapshot));
         let waiting = std::mem::take(&mut self.waiting);
-        for (since, question) in waiting {
-            if since <= known {
+        for (number, question) in waiting {
+            if number <= answered {
                 // Who has asked may have lost patience.
                 let _ = question.send(());
             } else if !question.is_closed() {
-                self.waiting.push((since, question));
+                self.waiting.push((number, question));
             }
         }
     }
@@ -131,9 +143,10 @@ mod tests {
     async fn who_looks_waits_for_what_was_known_later() {
         let (mut scene, sight) = Scene::new(snapshot(0));
         let look = tokio::spawn(async move { sight.look().await });
-        scene.asked().await;
-        let asked = scene.waiting[0].0;
-        scene.show(snapshot(1), asked.saturating_sub(Duration::from_nanos(1)));
+        let asked = scene.asked().await;
+        assert!(!scene.owes(asked - 1));
+        assert!(scene.owes(asked));
+        scene.show(snapshot(1), asked - 1);
         assert_eq!(scene.waiting.len(), 1, "known before it was asked");
         scene.show(snapshot(2), asked);
         assert!(scene.waiting.is_empty());
@@ -147,7 +160,7 @@ mod tests {
         let seen = sight.look().await.unwrap();
         assert_eq!(seen.uptime, Duration::ZERO);
         scene.asked().await;
-        scene.show(snapshot(1), Time::ZERO);
+        scene.show(snapshot(1), 0);
         assert!(
             scene.waiting.is_empty(),
             "who has lost patience is forgotten"

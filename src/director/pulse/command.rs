@@ -45,7 +45,10 @@ pub(in crate::director) enum Command {
         answer: oneshot::Sender<Answer>,
     },
     /// Tell what is known, though nothing may have happened.
-    Report,
+    Report {
+        /// The number of the question, for the [report](super::Report) that answers it.
+        question: u64,
+    },
     /// Give every group up and end.
     Stop,
 }

@@ -19,7 +19,7 @@ const REPORTS: usize = 16;
 /// Between two reports when nothing happens and nobody asks.
 const REPORT: Duration = Duration::from_secs(10);
 /// Between two reports when much happens, or everybody asks.
-const REPORT_PAUSE: Duration = Duration::from_millis(20);
+const REPORT_PAUSE: Duration = Duration::from_millis(10);
 
 /// The VIPs of each group, in configured order.
 pub(super) type VipStatuses = BTreeMap<String, Vec<VipStatus>>;
@@ -29,6 +29,8 @@ pub(super) type VipStatuses = BTreeMap<String, Vec<VipStatus>>;
 pub(in crate::director) struct Report {
     /// When it was made.
     pub(in crate::director) at: Time,
+    /// The last question that had been put by then; 0 if none had.
+    pub(in crate::director) answered: u64,
     /// Peers, groups and counters.
     pub(in crate::director) cluster: cluster::Status,
     /// The VIPs of each group, in configured order.
@@ -61,8 +63,9 @@ pub(super) struct Reporter {
     vips: Arc<VipStatuses>,
     /// Something has happened that the last report did not have.
     news: bool,
-    /// Somebody wants to know.
-    asked: bool,
+    /// The last question, and the last one that has been answered.
+    asked: u64,
+    answered: u64,
     reported: Option<Time>,
     happened: Pending,
 }
@@ -75,7 +78,8 @@ impl Reporter {
             reports,
             vips: Arc::default(),
             news: true,
-            asked: false,
+            asked: 0,
+            answered: 0,
             reported: None,
             happened: Pending::default(),
         };
@@ -87,9 +91,9 @@ impl Reporter {
         self.news = true;
     }
 
-    /// Somebody wants to know what is known now.
-    pub(super) fn ask(&mut self) {
-        self.asked = true;
+    /// Somebody wants to know what is known after this `question`.
+    pub(super) fn ask(&mut self, question: u64) {
+        self.asked = question;
     }
 
     /// Something has happened at `at` that operators want to know of.
@@ -100,7 +104,7 @@ impl Reporter {
 
     /// When the next report is due.
     pub(super) fn due(&self) -> Time {
-        let pause = if self.news || self.asked {
+        let pause = if self.news || self.asked > self.answered {
             REPORT_PAUSE
         } else {
             REPORT
@@ -120,6 +124,7 @@ impl Reporter {
         }
         let report = Report {
             at: now,
+            answered: self.asked,
             cluster: known.cluster,
             vips: Arc::clone(&self.vips),
             amiss: known.amiss,
@@ -132,9 +137,9 @@ impl Reporter {
         // Nobody reads at the moment: said again in the next one.
         let unread = self.reports.try_send(report).err();
         self.news = unread.is_some();
-        self.asked = false;
-        if let Some(unread) = unread {
-            self.happened = unread.into_inner().happened;
+        match unread {
+            Some(unread) => self.happened = unread.into_inner().happened,
+            None => self.answered = self.asked,
         }
     }
 }
