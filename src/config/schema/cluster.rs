@@ -41,7 +41,10 @@ pub(in super::super) const KEEPALIVE: Key = Key {
     name: "keepalive",
     kind: Kind::Duration(ms(5), secs(60)),
     otherwise: Otherwise::Duration(ms(200)),
-    doc: "Time between two heartbeats on a path.",
+    doc: "Time between two heartbeats on a path. Kernels before 6.2 add up all IPVS statistics \
+          every two seconds in one go, and let nothing else run meanwhile; where thousands of \
+          servers make that longer than a keepalive may be late, set run_estimation = 0 in \
+          ipvs.sysctl and do without rates.",
 };
 
 pub(in super::super) const DEADTIME: Key = Key {

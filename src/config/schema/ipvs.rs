@@ -114,6 +114,7 @@ pub(in super::super) const SYSCTL: Section = Section {
         &CONNTRACK,
         &NAT_ICMP_SEND,
         &PMTU_DISC,
+        &RUN_ESTIMATION,
         &SCHEDULE_ICMP,
         &SLOPPY_TCP,
     ],
@@ -134,6 +135,7 @@ pub(in super::super) const NUMBERS: &[(&Key, Option<u64>)] = &[
     (&CONNTRACK, None),
     (&NAT_ICMP_SEND, None),
     (&PMTU_DISC, None),
+    (&RUN_ESTIMATION, None),
     (&SCHEDULE_ICMP, None),
     (&SLOPPY_TCP, None),
 ];
@@ -257,6 +259,14 @@ pub(in super::super) const PMTU_DISC: Key = Key {
     kind: Kind::Integer(0, 1),
     otherwise: AS_THE_HOST,
     doc: "With 0, packets too long for a tunnel are fragmented whatever they say themselves.",
+};
+
+pub(in super::super) const RUN_ESTIMATION: Key = Key {
+    name: "run_estimation",
+    kind: Kind::Integer(0, 1),
+    otherwise: AS_THE_HOST,
+    doc: "With 0, the kernel keeps no rates of connections, packets and bytes, and spares itself \
+          the work of it.",
 };
 
 pub(in super::super) const SCHEDULE_ICMP: Key = Key {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use lab::{director, wait};
 use serde_json::Value;
 
+use super::bare::BareBeats;
 use super::pair::{LIMIT, Pair, Peer, Setting};
-use super::timer::BareTimer;
 
 /// How long an idle pair, or a busy one, is watched.
 const WATCHED: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ impl Pair {
 
     /// By how much heartbeats were late at most, 999 of 1,000 and all, while 10,000 targets are
     /// probed, 1,000 services are written again and again, and a busy loop competes; then the same
-    /// of a bare timer beside them.
+    /// of bare heartbeats beside them.
     pub(super) fn lateness(&self, interval: Duration) -> Result<[[Duration; 2]; 2], String> {
         let stop = Arc::new(AtomicBool::new(false));
         let target = self.servers(&stop);
@@ -76,13 +76,14 @@ impl Pair {
         competitors.push(self.client.spawn(&["sh", "-c", "while :; do :; done"]));
         pass(Duration::from_secs(3));
         let before = self.delays();
-        let timer = BareTimer::start(setting.interval);
+        let [first, second] = &self.directors;
+        let bare = BareBeats::start([first, second], setting.interval)?;
         let start = Instant::now();
         let enough = wait::holds_within(LIMIT * 2, &mut || {
             start.elapsed() > WATCHED * 3 && total(&self.delays()) > total(&before) + 8000
         });
         let after = self.delays();
-        let floor = timer.end();
+        let floor = bare.end();
         for mut competitor in competitors {
             competitor.kill();
         }
