@@ -1,7 +1,7 @@
 //! Datagrams to one target and back.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::net::RecvFlags;
@@ -11,12 +11,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{End, Failure, Stage};
 use crate::probing::Probing;
+use crate::refusals;
 
 /// The largest that UDP can carry.
 const LARGEST: usize = 65_535;
 /// A request that gets no answer is sent again after this, then after twice as long and so on: T1 of
 /// SIP (RFC 3261, section 17.1.2.2), which is sooner than others ask again, within a shorter time.
 const PAUSE: Duration = Duration::from_millis(500);
+/// What is said of earlier datagrams is looked at so often before it is taken for the end.
+const REMARKS: usize = 8;
 
 /// A UDP socket that is connected to the target.
 #[derive(Debug)]
@@ -64,16 +67,13 @@ impl<'p> Datagrams<'p> {
 
     /// Sends one datagram.
     pub(crate) async fn send(&mut self, datagram: &[u8]) -> Result<(), Failure> {
-        let sent = self.socket.send(datagram);
-        self.probing
-            .during(Stage::Sending, sent)
-            .await?
-            .map_err(|error| failure(&error, Stage::Sending))?;
-        Ok(())
+        let sent = send(&self.socket, self.probing.address().ip(), datagram);
+        self.probing.during(Stage::Sending, sent).await?
     }
 
     /// The next datagram. `expected` is what to call it when none comes: "an answer".
     pub(crate) async fn receive(&mut self, expected: &str) -> Result<Vec<u8>, Failure> {
+        let target = self.probing.address().ip();
         let (socket, unanswered) = (&self.socket, &mut self.unanswered);
         let received = async {
             while let Some(Unanswered {
@@ -82,21 +82,21 @@ impl<'p> Datagrams<'p> {
                 again,
             }) = unanswered
             {
-                if let Ok(received) = timeout_at(*again, next(socket)).await {
+                if let Ok(received) = timeout_at(*again, next(socket, target)).await {
                     return received;
                 }
-                socket.send(request).await?;
+                send(socket, target, request).await?;
                 *pause *= 2;
                 *again += *pause;
             }
-            next(socket).await
+            next(socket, target).await
         };
         match self.probing.during(Stage::Waiting, received).await {
             Ok(Ok(datagram)) => {
                 self.probing.byte_came();
                 Ok(datagram)
             }
-            Ok(Err(error)) => Err(failure(&error, Stage::Waiting)),
+            Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::Reply {
                 expected: expected.to_owned(),
                 got: String::new(),
@@ -106,12 +106,26 @@ impl<'p> Datagrams<'p> {
     }
 }
 
+async fn send(socket: &UdpSocket, target: IpAddr, datagram: &[u8]) -> Result<(), Failure> {
+    for _ in 0..REMARKS {
+        let Err(error) = socket.send(datagram).await else {
+            return Ok(());
+        };
+        if let Some(failure) = failure(socket, target, &error, Stage::Sending) {
+            return Err(failure);
+        }
+    }
+    // As if it were lost on the way.
+    Ok(())
+}
+
 /// The next datagram that comes.
-async fn next(socket: &UdpSocket) -> io::Result<Vec<u8>> {
+async fn next(socket: &UdpSocket, target: IpAddr) -> Result<Vec<u8>, Failure> {
     loop {
         // Thousands of probes wait at a time: there is a buffer only when there is something to put
         // into it. An error that waits makes a socket neither readable nor closed.
-        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+        let ready = socket.ready(Interest::READABLE | Interest::ERROR).await;
+        let ready = ready.map_err(|error| Failure::io(&error, Stage::Waiting))?;
         let interest = if ready.is_error() {
             Interest::ERROR
         } else {
@@ -127,18 +141,27 @@ async fn next(socket: &UdpSocket) -> io::Result<Vec<u8>> {
                 return Ok(buffer);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let Some(failure) = failure(socket, target, &error, Stage::Waiting) {
+                    return Err(failure);
+                }
+            }
         }
     }
 }
 
-/// A connected socket is refused when the host says that nobody listens on the port (udp(7)).
-fn failure(error: &io::Error, stage: Stage) -> Failure {
-    if error.kind() == io::ErrorKind::ConnectionRefused {
-        return Failure::Io {
-            what: "port unreachable".to_owned(),
-            stage: Stage::Connecting,
+/// The failure that an error of a socket means; `None` if it only tells how datagrams arrive.
+fn failure(socket: &UdpSocket, target: IpAddr, error: &io::Error, stage: Stage) -> Option<Failure> {
+    let mut remarks = false;
+    for _ in 0..REMARKS {
+        // What is kept tells more than the error's number.
+        let Ok(returned) = refusals::next(socket) else {
+            break;
         };
+        if let Some(refusal) = returned.refusal {
+            return Some(refusal.failure(target));
+        }
+        remarks = true;
     }
-    Failure::io(error, stage)
+    (!remarks).then(|| Failure::io(error, stage))
 }

@@ -1,7 +1,7 @@
 //! Echo requests (ping) to many targets over one socket, and whose each reply is.
 //!
-//! Who waits is known by a number that nobody can guess, which a reply repeats. One task reads for
-//! all who share a socket.
+//! Who waits is known by a number that nobody can guess, which a reply repeats, and so do routers
+//! and hosts that say why a request did not arrive. One task reads for all who share a socket.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,11 +9,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Stage};
+use crate::refusals::{self, Refusal, Returned};
 use crate::socket;
 use crate::spec::Source;
 
@@ -25,6 +27,8 @@ const MARK: usize = 16;
 const RECEIVE: usize = 4 << 20;
 /// Datagrams that are read before other tasks have their turn.
 const BURST: usize = 64;
+/// How often a request is sent that fails with what may be the error of another.
+const ATTEMPTS: usize = 4;
 
 /// Sockets by family and source, once they have been needed.
 #[derive(Debug, Default)]
@@ -51,15 +55,20 @@ pub(crate) struct Echoes {
     ipv6: bool,
     /// Datagrams come with their IP header.
     raw: bool,
-    waiting: Mutex<BTreeMap<u128, (IpAddr, oneshot::Sender<()>)>>,
+    waiting: Mutex<BTreeMap<Request, oneshot::Sender<Reply>>>,
 }
+
+/// Whom a request went to, and its number.
+type Request = (IpAddr, u128);
+/// What came of it.
+type Reply = Result<(), Refusal>;
 
 /// A request whose reply is awaited.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     echoes: Arc<Echoes>,
-    mark: u128,
-    reply: oneshot::Receiver<()>,
+    request: Request,
+    reply: oneshot::Receiver<Reply>,
 }
 
 impl Sockets {
@@ -72,6 +81,7 @@ impl Sockets {
             return Ok(Arc::clone(&known.echoes));
         }
         let (socket, raw) = open_socket(ipv6, source)?;
+        refusals::keep(&socket, ipv6).map_err(|error| Failure::io(&error, Stage::Connecting))?;
         // Replies to many requests come together; what the host does not grant is not needed.
         if let Err(error) = socket.set_recv_buffer_size(RECEIVE) {
             tracing::debug!(%error, "a small buffer for echo replies");
@@ -120,25 +130,42 @@ fn open_socket(ipv6: bool, source: &Source) -> Result<(Socket, bool), Failure> {
 impl Echoes {
     /// Sends a request.
     pub(crate) fn send(self: Arc<Self>, to: IpAddr) -> Result<Waiting, Failure> {
-        let mark = fastrand::u128(..);
+        let request = (to, fastrand::u128(..));
         let (sender, reply) = oneshot::channel();
-        self.waiting().insert(mark, (to, sender));
+        self.waiting().insert(request, sender);
         let waiting = Waiting {
             echoes: self,
-            mark,
+            request,
             reply,
         };
-        let request = request(waiting.echoes.ipv6, mark);
-        let socket = SockRef::from(&waiting.echoes.socket);
-        match socket.send_to(&request, &SocketAddr::new(to, 0).into()) {
-            Ok(_) => Ok(waiting),
+        match waiting.echoes.send_request(request) {
+            Ok(()) => Ok(waiting),
             // A full queue loses the request, as a network may: the reply will be missed.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(waiting),
             Err(error) => Err(Failure::io(&error, Stage::Connecting)),
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u128, (IpAddr, oneshot::Sender<()>)>> {
+    /// The error of an earlier request, whomever it went to, is also told to whoever sends next
+    /// (ip(7), `IP_RECVERR`): only what stays is the error of this one.
+    fn send_request(&self, (to, mark): Request) -> io::Result<()> {
+        let request = request(self.ipv6, mark);
+        let socket = SockRef::from(&self.socket);
+        let mut result = Ok(());
+        for _ in 0..ATTEMPTS {
+            result = socket
+                .send_to(&request, &SocketAddr::new(to, 0).into())
+                .map(drop);
+            let Err(error) = &result else { break };
+            if error.kind() == io::ErrorKind::WouldBlock {
+                break;
+            }
+            self.take_returned(|| refusals::next(&self.socket));
+        }
+        result
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<Request, oneshot::Sender<Reply>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -159,44 +186,88 @@ impl Echoes {
     }
 
     fn take(&self, datagram: &[u8], from: IpAddr) {
-        let Some(mark) = self.mark_of(datagram) else {
-            return;
-        };
-        let mut waiting = self.waiting();
-        if waiting
-            .get(&mark)
-            .is_some_and(|(target, _)| *target == from)
-            && let Some((_, sender)) = waiting.remove(&mark)
+        if let Some(mark) = self.mark_of(datagram) {
+            self.tell((from, mark), Ok(()));
+        }
+    }
+
+    /// Tells those of whose requests there are errors.
+    fn take_returned(&self, mut next: impl FnMut() -> io::Result<Returned>) {
+        for _ in 0..BURST {
+            match next() {
+                Ok(returned) => self.take_back(&returned),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn take_back(&self, returned: &Returned) {
+        if let Some(refusal) = returned.refusal
+            && let Some(request) = self.request_of(returned)
         {
+            self.tell(request, Err(refusal));
+        }
+    }
+
+    /// Whose request came back. Of one that was quoted no further than its header (RFC 792 asks for
+    /// no more) the target and the 16 bits of the sequence number tell.
+    fn request_of(&self, returned: &Returned) -> Option<Request> {
+        let kind = if self.ipv6 { 128 } else { 8 };
+        let quote = returned.quote.as_slice();
+        let header = quote.get(..HEADER).filter(|it| it[..2] == [kind, 0])?;
+        if let Some(mark) = quote.get(HEADER..HEADER + MARK) {
+            return Some((returned.to, u128::from_be_bytes(mark.try_into().ok()?)));
+        }
+        let number = u16::from_be_bytes([header[6], header[7]]);
+        let waiting = self.waiting();
+        let mut to_there = waiting.range((returned.to, 0)..=(returned.to, u128::MAX));
+        let found = to_there.find(|((_, mark), _)| number_of(*mark) == number);
+        found.map(|(request, _)| *request)
+    }
+
+    fn tell(&self, request: Request, reply: Reply) {
+        if let Some(sender) = self.waiting().remove(&request) {
             // Who has given up meanwhile needs no answer.
-            let _ = sender.send(());
+            let _ = sender.send(reply);
         }
     }
 }
 
 impl Waiting {
-    /// Waits for the reply.
+    /// Waits for the reply, or for somebody who says why there will be none.
     pub(crate) async fn answered(mut self) -> Result<(), Failure> {
-        let answered = (&mut self.reply).await;
-        answered.map_err(|_| Failure::NotRun("nobody reads echo replies any more".to_owned()))
+        match (&mut self.reply).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(refusal)) => Err(refusal.failure(self.request.0)),
+            Err(_) => Err(Failure::NotRun(
+                "nobody reads echo replies any more".to_owned(),
+            )),
+        }
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.echoes.waiting().remove(&self.mark);
+        self.echoes.waiting().remove(&self.request);
     }
 }
 
 /// Reads replies until it is aborted.
 async fn read(echoes: Arc<Echoes>) {
     let mut buffer = [0; 1500];
-    while echoes.socket.readable().await.is_ok() {
+    let interest = Interest::READABLE | Interest::ERROR;
+    while let Ok(ready) = echoes.socket.ready(interest).await {
+        if ready.is_error() {
+            let socket = &echoes.socket;
+            let next = || socket.try_io(Interest::ERROR, || refusals::next(socket));
+            echoes.take_returned(next);
+        }
         for _ in 0..BURST {
             match echoes.socket.try_recv_from(&mut buffer) {
                 Ok((length, from)) => echoes.take(&buffer[..length], from.ip()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // The error of an earlier request.
+                // The error of an earlier request, which is kept as well.
                 Err(_) => {}
             }
         }
@@ -208,13 +279,19 @@ async fn read(echoes: Arc<Echoes>) {
 /// checksum of a raw IPv4 socket.
 fn request(ipv6: bool, mark: u128) -> Vec<u8> {
     let kind = if ipv6 { 128 } else { 8 };
-    let mut request = vec![kind, 0, 0, 0, 0, 0, 0, 1];
+    let mut request = vec![kind, 0, 0, 0, 0, 0];
+    request.extend_from_slice(&number_of(mark).to_be_bytes());
     request.extend_from_slice(&mark.to_be_bytes());
     if !ipv6 {
         let sum = checksum(&request);
         request[2..4].copy_from_slice(&sum.to_be_bytes());
     }
     request
+}
+
+/// The sequence number of a request. Of the mark it is the part that a quote of eight bytes tells.
+fn number_of(mark: u128) -> u16 {
+    u16::try_from(mark & 0xffff).unwrap_or_default()
 }
 
 /// RFC 1071, of an even number of bytes.
@@ -240,5 +317,71 @@ mod tests {
             assert_eq!(request.len(), HEADER + MARK);
             assert_eq!(checksum(&request), 0);
         }
+    }
+
+    /// Who waits at a socket, and what is told.
+    fn waiting(ipv6: bool, to: IpAddr) -> (Arc<Echoes>, Request, oneshot::Receiver<Reply>) {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let echoes = Echoes {
+            socket: UdpSocket::from_std(socket).unwrap(),
+            ipv6,
+            raw: false,
+            waiting: Mutex::default(),
+        };
+        let request = (to, fastrand::u128(..));
+        let (sender, reply) = oneshot::channel();
+        echoes.waiting().insert(request, sender);
+        (Arc::new(echoes), request, reply)
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_back_is_known_by_as_much_as_is_quoted() {
+        let target: IpAddr = "198.51.100.7".parse().unwrap();
+        let other: IpAddr = "198.51.100.8".parse().unwrap();
+        for ipv6 in [false, true] {
+            let (echoes, (_, mark), _reply) = waiting(ipv6, target);
+            let sent = request(ipv6, mark);
+            let another = request(ipv6, mark ^ 1);
+            let mut answer = sent.clone();
+            answer[0] = if ipv6 { 129 } else { 0 };
+            let table = [
+                (target, sent.as_slice(), true),
+                (target, &sent[..HEADER], true),
+                (target, &sent[..HEADER + MARK - 1], true),
+                (target, &sent[..HEADER - 1], false),
+                (target, &[], false),
+                (other, &sent[..HEADER], false),
+                (target, &another[..HEADER], false),
+                (target, &answer, false),
+            ];
+            for (to, quote, known) in table {
+                let returned = Returned {
+                    to,
+                    quote: quote.to_vec(),
+                    refusal: None,
+                };
+                let found = echoes.request_of(&returned);
+                assert_eq!(found, known.then_some((target, mark)), "{to} {quote:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_refusal_leaves_a_request_waiting() {
+        let target: IpAddr = "198.51.100.7".parse().unwrap();
+        let (echoes, (_, mark), mut reply) = waiting(false, target);
+        echoes.take_back(&Returned {
+            to: target,
+            quote: request(false, mark),
+            refusal: None,
+        });
+        assert_eq!(reply.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        let mut answer = request(false, mark);
+        answer[0] = 0;
+        echoes.take(&answer, "198.51.100.8".parse().unwrap());
+        assert_eq!(reply.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        echoes.take(&answer, target);
+        assert_eq!(reply.try_recv(), Ok(Ok(())));
     }
 }

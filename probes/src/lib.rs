@@ -66,6 +66,7 @@ pub mod kinds;
 pub mod pattern;
 mod probe;
 mod probing;
+mod refusals;
 mod report;
 mod runner;
 pub mod schedule;

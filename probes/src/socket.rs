@@ -7,14 +7,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
 use crate::failure::{Failure, Stage};
+use crate::refusals;
 use crate::spec::Source;
 
-/// A UDP socket that is connected to `to`: it takes datagrams from there alone, and learns that
-/// nobody listens there (udp(7)).
+/// A UDP socket that is connected to `to`: it takes datagrams from there alone, and learns what
+/// the network says of its own (udp(7)).
 pub(crate) fn udp(to: SocketAddr, source: &Source) -> Result<UdpSocket, Failure> {
     let socket = open(Domain::for_address(to), source, Type::DGRAM, Protocol::UDP)?;
-    socket
-        .connect(&to.into())
+    refusals::keep(&socket, to.is_ipv6())
+        .and_then(|()| socket.connect(&to.into()))
         .map_err(|error| Failure::io(&error, Stage::Connecting))?;
     UdpSocket::from_std(socket.into()).map_err(|error| Failure::io(&error, Stage::Connecting))
 }

@@ -23,7 +23,8 @@ pub struct Target {
 impl Target {
     /// The target that tells whether `server` works. An address or port in `spec` replaces the
     /// server's, and is not kept apart: servers that are asked at the same place in the same way
-    /// share a target.
+    /// share a target. An IPv4 address in the form of an IPv6 one (RFC 4291, section 2.5.5.2) is one
+    /// of IPv4.
     #[must_use]
     pub fn new(mut server: SocketAddr, spec: impl Into<Arc<ProbeSpec>>) -> Self {
         let mut spec = spec.into();
@@ -36,6 +37,7 @@ impl Target {
                 server.set_ip(address);
             }
         }
+        server.set_ip(server.ip().to_canonical());
         Self {
             address: server,
             spec,
@@ -118,6 +120,8 @@ mod tests {
         let elsewhere = Target::new("192.0.2.1:80".parse().unwrap(), spec);
         assert_eq!(elsewhere, direct);
         assert_eq!(overridden.address(), "[2001:db8::1]:8080".parse().unwrap());
+        let mapped = Target::new("[::ffff:192.0.2.1]:80".parse().unwrap(), testing::spec());
+        assert_eq!(mapped.address(), "192.0.2.1:80".parse().unwrap());
     }
 
     #[test]

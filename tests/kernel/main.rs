@@ -13,6 +13,7 @@ mod mh;
 mod nights;
 mod nights_config;
 mod paths;
+mod probing;
 mod servers;
 mod sync;
 mod table;

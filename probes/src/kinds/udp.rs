@@ -21,8 +21,9 @@ pub struct Udp {
 pub enum Reply {
     /// A datagram with these bytes in it; empty for any.
     With(Vec<u8>),
-    /// Nothing need come, for servers that never answer. Only that the host says that nobody listens
-    /// there (ICMP port unreachable) is a failure; whether it says so is up to its firewall.
+    /// Nothing need come, for servers that never answer. Only what the network says is a failure: the
+    /// host that nobody listens there (ICMP port unreachable), a router that there is no way to it.
+    /// Whether they say so is up to their firewalls.
     None,
 }
 

@@ -20,15 +20,17 @@ pub(in crate::config) const REPLY: Key = Key {
     name: "reply",
     kind: Kind::Bool,
     otherwise: Otherwise::Is("true"),
-    doc: "Whether a datagram must come back. With false only the word that nobody listens on the \
-          port is a failure, which a firewall may keep back; a probe then takes all of timeout.",
+    doc: "Whether a datagram must come back. With false only the word (ICMP) that nobody listens \
+          on the port, or of a router that there is no way, is a failure, which a firewall may keep \
+          back; a probe then takes all of timeout.",
 };
 
 pub(in crate::config) const ICMP: Key = Key {
     name: "icmp",
     kind: Kind::True,
     otherwise: Otherwise::Is("none"),
-    doc: "An echo request is sent (ping), and must be answered.",
+    doc: "An echo request is sent (ping), and must be answered. A router, or the server, that says \
+          why it is not delivered makes the probe fail at once, and is named with the reason.",
 };
 
 pub(in crate::config) const EXEC: Key = Key {
