@@ -25,13 +25,15 @@
 //!
 //! # A new kind of probe
 //!
-//! A kind is one file in `kinds/` and its line in the table of `kinds/mod.rs` (with the `mod` that
-//! Rust wants beside it). The file has:
+//! A kind is one file in `kinds/` and its line in the table of `kinds/mod.rs`. Besides these, Rust
+//! wants a `mod` above that table, and a test of this repository a line in the map of
+//! `ARCHITECTURE.md`. The file has:
 //!
 //! 1. A plain type with what may be chosen: it is compared to share probes, hashed to spread them,
 //!    and serialised, so it derives all that [`kinds::tcp::Tcp`] does. Passwords are a
 //!    [`Secret`](spec::Secret), TLS is a [`Tls`].
-//! 2. Its `Ask`: one async function that asks the target once.
+//! 2. Its `Ask`: one async function, `ask`, that asks the target once; and for the tests, which do
+//!    not compile without, `talks`: every way in which it speaks with a server.
 //!
 //! This is all of one, `kinds/finger.rs`, which is a kind wherever the crate's tests are compiled.
 //! Its line in the table is `Finger(finger::Finger) = "finger": "Somebody is asked for.",`.
@@ -53,9 +55,10 @@
 //!
 //! Timeouts, times of phases, counting, sharing and scheduling come by themselves.
 //!
-//! `kinds/misbehaviour.rs` tries every kind against servers that are silent, close at once, speak byte
-//! by byte, send garbage or never stop, and against certificates that are wrong or expired; it fails
-//! until a new kind is in its list too. And each is tested in `tests/real/` against a real server.
+//! In each of its `talks`, `kinds/misbehaviour.rs` tries every kind against servers that are silent,
+//! close at once, speak byte by byte, send garbage or never stop, and where it comes to TLS against
+//! certificates that are wrong or expired. What is left to write are tests of the kind's own, in its
+//! file and, against a real server, in `tests/real/`.
 
 mod connects;
 mod datagrams;

@@ -1,6 +1,7 @@
 //! Targets and little servers for tests: well, and misbehaving in every way that servers have.
 
 mod certificates;
+mod talk;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,11 +12,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub(crate) use self::certificates::{Authority, Identity};
+pub(crate) use self::talk::{Over, Talk, Turn};
 use crate::failure::Failure;
 use crate::kinds::tcp::Tcp;
 use crate::probing::Shared;
 use crate::report::{Answer, Report};
-use crate::spec::{ProbeKind, ProbeSpec};
+use crate::spec::{DatabaseLogin, Login, ProbeKind, ProbeSpec, Secret};
 use crate::target::Target;
 
 /// Every six seconds, two seconds each, two failures or one success in a row.
@@ -58,6 +60,26 @@ async fn ask_for(
 /// Probes `address` once.
 pub(crate) async fn report(address: SocketAddr, spec: ProbeSpec) -> Report {
     crate::probe(&Target::new(address, spec), &Shared::default()).await
+}
+
+/// Somebody who logs in.
+pub(crate) fn somebody() -> Login {
+    Login {
+        user: "me".to_owned(),
+        password: Secret("secret".to_owned()),
+    }
+}
+
+impl DatabaseLogin {
+    /// The same, at a database.
+    pub(crate) fn somebody() -> Self {
+        let Login { user, password } = somebody();
+        Self {
+            user,
+            password,
+            database: None,
+        }
+    }
 }
 
 /// A good answer with nothing more to say.

@@ -6,6 +6,10 @@ use crate::failure::{End, Failure, excerpt};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::{Answer, Weight};
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Reads the line of an agent.
 ///
@@ -48,6 +52,11 @@ impl Ask for Agent {
             }
         };
         judge(&line)
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        vec![Talk::plain(Self::default())]
     }
 }
 

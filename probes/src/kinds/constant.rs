@@ -6,6 +6,10 @@ use crate::failure::Failure;
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// A state that the configuration says.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -31,6 +35,11 @@ impl Ask for Constant {
             Self::On => "on",
             Self::Off => "off",
         })
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        Vec::new()
     }
 }
 

@@ -13,6 +13,8 @@ use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::spec::Login;
+#[cfg(test)]
+use crate::testing::{Talk, Turn};
 use crate::tls::Tls;
 
 /// A dialogue from greeting to farewell.
@@ -107,6 +109,37 @@ impl Ask for Dialogue {
     fn word(&self) -> Option<&'static str> {
         Some(self.protocol.word())
     }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        let protocols = [
+            Protocol::Smtp,
+            Protocol::Submission,
+            Protocol::Imap,
+            Protocol::Pop3,
+            Protocol::Ftp,
+            Protocol::Nntp,
+        ];
+        let logins = [None, Some(crate::testing::somebody())];
+        let each = protocols
+            .into_iter()
+            .flat_map(|protocol| logins.clone().map(|login| (protocol, login)));
+        let talks = each.flat_map(|(protocol, login)| {
+            let dialogue = |encryption| Self {
+                protocol,
+                encryption,
+                login: login.clone(),
+                hello: "probe.example".to_owned(),
+            };
+            let asks = dialogue(Some((Begin::Asked, tls.clone())));
+            [
+                Talk::plain(dialogue(None)),
+                Talk::within_tls(dialogue(Some((Begin::AtOnce, tls.clone())))),
+                Talk::asks_for_tls(asks, protocol.turns_before_tls()),
+            ]
+        });
+        talks.collect()
+    }
 }
 
 impl Protocol {
@@ -119,6 +152,23 @@ impl Protocol {
             Self::Ftp => "ftp",
             Self::Nntp => "nntp",
         }
+    }
+
+    /// What a server and a probe say before TLS.
+    #[cfg(test)]
+    pub(crate) fn turns_before_tls(self) -> Vec<Turn> {
+        let lines: &[&str] = match self {
+            Self::Smtp | Self::Submission => &["220 a", "250 b", "220 c"],
+            Self::Imap => &["* OK a", "s OK b"],
+            Self::Pop3 => &["+OK a", "+OK b"],
+            Self::Ftp => &["220 a", "234 b"],
+            Self::Nntp => &["200 a", "382 b"],
+        };
+        let turns = lines
+            .iter()
+            .flat_map(|line| [Turn::Hears(None), Turn::says(format!("{line}\r\n"))]);
+        // The greeting comes unasked.
+        turns.skip(1).collect()
     }
 
     /// What the server says first, and what the client says who it is.

@@ -11,6 +11,10 @@ use crate::failure::{End, Failure, excerpt};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 pub use self::message::{Name, NameError};
 
@@ -119,6 +123,18 @@ impl Ask for Dns {
         };
         self.judge(&message)?;
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        let dns = |tcp| Self {
+            name: Name::of_address([192, 0, 2, 1].into()),
+            record: Record::A,
+            rcode: Rcode::NoError,
+            answers: Vec::new(),
+            tcp,
+        };
+        vec![Talk::datagrams(dns(false)), Talk::plain(dns(true))]
     }
 }
 

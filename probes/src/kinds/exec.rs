@@ -16,6 +16,10 @@ use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::{Answer, Weight};
 use crate::spec::Service;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Bytes of the output that are kept for the reason.
 const OUTPUT: usize = 4096;
@@ -125,6 +129,11 @@ impl Ask for Exec {
                 .replace("{virtual_address}", &address)
                 .replace("{virtual_port}", &port)
         }))
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        Vec::new()
     }
 }
 

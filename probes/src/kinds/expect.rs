@@ -5,10 +5,16 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{End, Failure};
 use crate::kinds::Ask;
 use crate::kinds::dialogue::Encryption;
+#[cfg(test)]
+use crate::kinds::dialogue::Protocol;
 use crate::pattern::{Found, Pattern};
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::{self, Session};
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Steps of a conversation over TCP or TLS, each of which must go well.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -54,6 +60,24 @@ impl Ask for Expect {
             }
         }
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        let expect = |encryption| Self {
+            encryption,
+            steps: vec![Step {
+                send: b"HELLO\r\n".to_vec(),
+                expect: Pattern::Contains(b"HELLO".to_vec()),
+            }],
+            ..Self::default()
+        };
+        let asked = Encryption::Asked(Protocol::Pop3, tls.clone());
+        vec![
+            Talk::plain(expect(Encryption::None)),
+            Talk::within_tls(expect(Encryption::AtOnce(tls.clone()))),
+            Talk::asks_for_tls(expect(asked), Protocol::Pop3.turns_before_tls()),
+        ]
     }
 }
 

@@ -6,6 +6,10 @@ use crate::failure::Failure;
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Asks for a user.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -25,6 +29,13 @@ impl Ask for Finger {
             return Err(session.unexpected("a login", &line));
         }
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        vec![Talk::plain(Self {
+            user: "me".to_owned(),
+        })]
     }
 }
 

@@ -15,6 +15,8 @@ use crate::pattern::Regex;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
+#[cfg(test)]
+use crate::testing::Talk;
 use crate::tls::Tls;
 
 /// Bytes of a body that are read where its end does not matter.
@@ -134,6 +136,19 @@ impl Ask for Http {
 
     fn word(&self) -> Option<&'static str> {
         self.tls.as_ref().map(|_| "https")
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        let http = |tls| Self {
+            tls,
+            version: Version::Http11,
+            requests: vec![Request::get("/")],
+        };
+        vec![
+            Talk::plain(http(None)),
+            Talk::within_tls(http(Some(tls.clone()))),
+        ]
     }
 }
 

@@ -6,6 +6,10 @@ use crate::failure::{End, Failure, Stage};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Sends one echo request (ping), and waits for the reply.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -32,6 +36,11 @@ impl Ask for Icmp {
                 end: End::TimedOut(probing.timeout()),
             }),
         }
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        Vec::new()
     }
 }
 

@@ -15,6 +15,8 @@ use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::spec::Login;
+#[cfg(test)]
+use crate::testing::{Talk, Turn};
 use crate::tls::Tls;
 
 /// Binds, and looks an entry up.
@@ -92,6 +94,28 @@ impl Ask for Ldap {
         }
         session.part(&message(3, &ber::value(UNBIND, &[]))).await?;
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        // ExtendedResponse, success (RFC 4511, section 4.12).
+        let granted = b"\x30\x0c\x02\x01\x04\x78\x07\x0a\x01\0\x04\0\x04\0";
+        let logins = [None, Some(crate::testing::somebody())];
+        let talks = logins.map(|login| {
+            let ldap = |encryption| Self {
+                search: login.as_ref().map(|_| String::new()),
+                login: login.clone(),
+                expect: None,
+                encryption,
+            };
+            let turns = vec![Turn::Hears(None), Turn::says(*granted)];
+            [
+                Talk::plain(ldap(None)),
+                Talk::within_tls(ldap(Some((Begin::AtOnce, tls.clone())))),
+                Talk::asks_for_tls(ldap(Some((Begin::Asked, tls.clone()))), turns),
+            ]
+        });
+        talks.concat()
     }
 }
 

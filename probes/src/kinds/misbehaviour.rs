@@ -1,11 +1,6 @@
-//! Every kind that listens to a server against every way in which servers misbehave.
-//!
-//! [`talks()`] has the kinds. [`every_kind_is_here`] fails for a new one that is neither there nor
-//! among those that listen to nobody.
+//! Every kind that listens to a server against every way in which servers misbehave. How each
+//! speaks with one stands in its own file ([`Ask::talks`]).
 
-mod talks;
-
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,13 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use self::talks::{Talk, Turn, in_datagrams, talks};
 use super::*;
-use crate::testing::{Authority, Server, ask, ask_briefly, drip, hold};
-use crate::tls::Tls;
-
-/// Kinds that no word of a server makes better or worse.
-const DEAF: [&str; 4] = ["Tcp", "Icmp", "Exec", "Constant"];
+use crate::testing::{Authority, Over, Server, Turn, ask, ask_briefly, drip, hold};
 
 /// Bytes that a server may get rid of while it talks without end: what a probe reads, and what the
 /// kernel keeps for both sides of a connection (tcp(7)).
@@ -95,14 +85,29 @@ async fn take(turns: &[Turn], stream: &mut TcpStream) {
     }
 }
 
+/// The kinds that speak over streams, each with what precedes TLS.
+fn over_streams(tls: &Tls) -> Vec<(ProbeKind, Option<Vec<Turn>>)> {
+    let talks = ProbeKind::talks(tls).into_iter();
+    let streams = talks.filter_map(|talk| match talk.over {
+        Over::Stream { before_tls } => Some((talk.kind, before_tls)),
+        Over::Datagrams => None,
+    });
+    streams.collect()
+}
+
 /// What a probe says of a server that misbehaves so.
-async fn reason(talk: Talk, moment: Moment, misbehaviour: Misbehaviour, who: &Authority) -> String {
-    let case = format!("{:?}, {moment:?} {misbehaviour:?}", talk.kind);
+async fn reason(
+    (kind, before_tls): (ProbeKind, Option<Vec<Turn>>),
+    moment: Moment,
+    misbehaviour: Misbehaviour,
+    who: &Authority,
+) -> String {
+    let case = format!("{kind:?}, {moment:?} {misbehaviour:?}");
     let acceptor = who.good().acceptor();
     let said = Arc::new(AtomicUsize::new(0));
     let before = match moment {
         Moment::AtOnce => Vec::new(),
-        Moment::InsteadOfTls | Moment::WithinTls => talk.before_tls.unwrap(),
+        Moment::InsteadOfTls | Moment::WithinTls => before_tls.unwrap(),
     };
     let counter = Arc::clone(&said);
     let server = Server::new(move |mut stream| {
@@ -119,7 +124,7 @@ async fn reason(talk: Talk, moment: Moment, misbehaviour: Misbehaviour, who: &Au
         }
     })
     .await;
-    let asked = ask_briefly(server.address(), talk.kind);
+    let asked = ask_briefly(server.address(), kind);
     let result = tokio::time::timeout(Duration::from_secs(60), asked).await;
     let failure = result.expect(&case).expect_err(&case);
     assert!(failure.concerns_server(), "{case}: {failure}");
@@ -160,25 +165,14 @@ fn assert_is_understood(case: &str, reason: &str) {
     assert!(printable && short && in_words, "{case}: {reason}");
 }
 
-#[test]
-fn every_kind_is_here() {
-    let talks = talks(&Tls::default());
-    let stream = talks.iter().map(|talk| talk.kind.name());
-    let datagrams = in_datagrams();
-    let datagrams = datagrams.iter().map(ProbeKind::name);
-    let here: BTreeSet<&str> = stream.chain(datagrams).chain(DEAF).collect();
-    let all: BTreeSet<&str> = ProbeKind::NAMES.iter().copied().collect();
-    assert_eq!(here, all);
-}
-
 #[tokio::test]
 async fn no_server_that_misbehaves_is_taken_for_a_good_one() {
     let authority = Arc::new(Authority::new());
     let mut cases = JoinSet::new();
-    for talk in talks(&authority.tls()) {
+    for talk in over_streams(&authority.tls()) {
         for misbehaviour in EVERY {
             for moment in [Moment::AtOnce, Moment::InsteadOfTls, Moment::WithinTls] {
-                if moment == Moment::AtOnce || talk.before_tls.is_some() {
+                if moment == Moment::AtOnce || talk.1.is_some() {
                     let (talk, authority) = (talk.clone(), Arc::clone(&authority));
                     cases.spawn(async move {
                         reason(talk, moment, misbehaviour, &authority).await;
@@ -211,8 +205,8 @@ async fn no_certificate_that_is_not_good_is_taken_for_a_good_one() {
             "the certificate is from an authority that is not trusted here",
         ),
     ];
-    for talk in talks(&authority.tls()) {
-        let Some(before) = talk.before_tls else {
+    for (kind, before) in over_streams(&authority.tls()) {
+        let Some(before) = before else {
             continue;
         };
         for (certificate, expected) in &certificates {
@@ -225,9 +219,9 @@ async fn no_certificate_that_is_not_good_is_taken_for_a_good_one() {
                 }
             })
             .await;
-            let result = ask(server.address(), talk.kind.clone()).await;
+            let result = ask(server.address(), kind.clone()).await;
             let reason = result.unwrap_err().to_string();
-            assert_eq!(reason, *expected, "{:?}", talk.kind);
+            assert_eq!(reason, *expected, "{kind:?}");
         }
     }
 }
@@ -235,7 +229,8 @@ async fn no_certificate_that_is_not_good_is_taken_for_a_good_one() {
 #[tokio::test]
 async fn no_datagram_that_is_no_answer_is_taken_for_one() {
     let mut cases = JoinSet::new();
-    for kind in in_datagrams() {
+    let talks = ProbeKind::talks(&Tls::default()).into_iter();
+    for kind in talks.filter_map(|talk| matches!(talk.over, Over::Datagrams).then_some(talk.kind)) {
         for datagram in [b"".as_slice(), GARBAGE, &[b'x'; 50_000]] {
             for without_end in [false, true] {
                 cases.spawn(is_not_taken_for_an_answer(

@@ -30,6 +30,10 @@ use crate::failure::Failure;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::spec::Service;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// What each kind can do: ask once.
 pub(crate) trait Ask: Sized {
@@ -51,6 +55,11 @@ pub(crate) trait Ask: Sized {
     fn of_service(&self, _service: &Service) -> Option<Self> {
         None
     }
+
+    /// Every way in which it speaks with a server, for the test that has servers misbehave in them;
+    /// none if no word of a server makes it better or worse. `tls` trusts that test's servers.
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>>;
 }
 
 /// Writes [`ProbeKind`] and everything that has an arm for each kind.
@@ -66,13 +75,13 @@ macro_rules! kinds {
 
         #[cfg(test)]
         impl ProbeKind {
-            /// Every kind's name in the table.
-            const NAMES: &[&str] = &[$($(#[$cfg])* stringify!($kind),)+];
-
-            fn name(&self) -> &'static str {
-                match self {
-                    $($(#[$cfg])* Self::$kind(_) => stringify!($kind),)+
-                }
+            /// Every way in which any kind speaks with a server.
+            fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+                let mut talks = Vec::new();
+                $($(#[$cfg])* talks.extend(
+                    <$settings as Ask>::talks(tls).into_iter().map(|talk| talk.map(Self::$kind)),
+                );)+
+                talks
             }
         }
 

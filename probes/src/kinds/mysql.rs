@@ -25,6 +25,8 @@ use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::spec::{DatabaseLogin, Secret};
+#[cfg(test)]
+use crate::testing::{Talk, Turn};
 use crate::tls::Tls;
 
 /// Logs in, and asks for a row.
@@ -65,6 +67,33 @@ impl Ask for Mysql {
             conversation.part().await?;
         }
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        // Of a server that has TLS.
+        let greeting = [
+            b"\x0a8.0.36\0\x07\0\0\0abcdefgh\0".as_slice(),
+            b"\x08\xaa\x2d\x02\0\x08\0\x15",
+            &[0; 10],
+            b"ijklmnopqrst\0mysql_native_password\0",
+        ];
+        let greeting = packet::whole(0, &greeting.concat());
+        let logins = [None, Some(DatabaseLogin::somebody())];
+        let talks = logins.map(|login| {
+            let mysql = |tls| Self {
+                query: login.as_ref().map(|_| "select 1".to_owned()),
+                login: login.clone(),
+                expect: None,
+                tls,
+            };
+            let turns = vec![Turn::Says(greeting.clone()), Turn::Hears(Some(36))];
+            [
+                Talk::plain(mysql(None)),
+                Talk::asks_for_tls(mysql(Some(tls.clone())), turns),
+            ]
+        });
+        talks.concat()
     }
 }
 

@@ -22,6 +22,8 @@ use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::spec::DatabaseLogin;
+#[cfg(test)]
+use crate::testing::{Talk, Turn};
 use crate::tls::Tls;
 
 /// Begins a session, logs in, and asks for a row.
@@ -67,6 +69,25 @@ impl Ask for Pgsql {
         frontend::terminate(&mut farewell);
         session.part(&farewell).await?;
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        let logins = [None, Some(DatabaseLogin::somebody())];
+        let talks = logins.map(|login| {
+            let pgsql = |tls| Self {
+                query: login.as_ref().map(|_| "select 1".to_owned()),
+                login: login.clone(),
+                expect: None,
+                tls,
+            };
+            let turns = vec![Turn::Hears(Some(8)), Turn::says("S")];
+            [
+                Talk::plain(pgsql(None)),
+                Talk::asks_for_tls(pgsql(Some(tls.clone())), turns),
+            ]
+        });
+        talks.concat()
     }
 }
 

@@ -15,6 +15,10 @@ use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
 use crate::spec::{Login, Secret};
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Asks for the status, or logs somebody in.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -58,6 +62,15 @@ impl Ask for Radius {
                 "expected an answer to a login, got one of an accounting server".to_owned(),
             )),
         }
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        let secret = Secret("shared".to_owned());
+        let logins = [None, Some(crate::testing::somebody())];
+        logins
+            .map(|login| Talk::datagrams(Self { secret: secret.clone(), login }))
+            .into()
     }
 }
 

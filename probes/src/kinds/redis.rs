@@ -11,6 +11,8 @@ use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::spec::Secret;
+#[cfg(test)]
+use crate::testing::Talk;
 use crate::tls::Tls;
 
 /// Sends PING, or a command and looks at its reply.
@@ -51,6 +53,26 @@ impl Ask for Redis {
             self.answered(&mut session).await?;
         }
         Ok(Answer::good())
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        let login = Login {
+            user: None,
+            password: Secret("secret".to_owned()),
+        };
+        let talks = [None, Some(login)].map(|login| {
+            let redis = |tls| Self {
+                login: login.clone(),
+                tls,
+                ..Self::default()
+            };
+            [
+                Talk::plain(redis(None)),
+                Talk::within_tls(redis(Some(tls.clone()))),
+            ]
+        });
+        talks.concat()
     }
 }
 

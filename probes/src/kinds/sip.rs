@@ -15,6 +15,8 @@ use crate::probing::Probing;
 use crate::report::Answer;
 use crate::session::Session;
 use crate::spec::Secret;
+#[cfg(test)]
+use crate::testing::Talk;
 use crate::tls::Tls;
 
 /// Asks what a server can, and judges the status of its response.
@@ -57,6 +59,22 @@ impl Ask for Sip {
             }
         };
         self.judge(&response)
+    }
+
+    #[cfg(test)]
+    fn talks(tls: &Tls) -> Vec<Talk<Self>> {
+        let sip = |transport| Self {
+            transport,
+            host: None,
+            user: None,
+            password: None,
+            status: vec![(200, 299)],
+        };
+        vec![
+            Talk::datagrams(sip(Transport::Udp)),
+            Talk::plain(sip(Transport::Tcp)),
+            Talk::within_tls(sip(Transport::Tls(tls.clone()))),
+        ]
     }
 }
 

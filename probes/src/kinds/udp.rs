@@ -6,6 +6,10 @@ use crate::failure::{End, Failure, excerpt};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
+#[cfg(test)]
+use crate::testing::Talk;
+#[cfg(test)]
+use crate::tls::Tls;
 
 /// Sends a datagram and looks at the one that comes back.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -54,6 +58,14 @@ impl Ask for Udp {
             got: excerpt(&reply),
             end: End::Complete,
         })
+    }
+
+    #[cfg(test)]
+    fn talks(_tls: &Tls) -> Vec<Talk<Self>> {
+        vec![Talk::datagrams(Self {
+            send: b"HELLO".to_vec(),
+            expect: Reply::With(b"HELLO".to_vec()),
+        })]
     }
 }
 
