@@ -106,6 +106,14 @@ impl Failure {
         }
     }
 
+    /// The same told without a probe.
+    pub(crate) fn into_words(self) -> String {
+        match self {
+            Self::NotRun(why) => why,
+            other => other.to_string(),
+        }
+    }
+
     /// An error of a socket's system call.
     ///
     /// What this host lacks (descriptors, memory, an address or port to probe from: connect(2),

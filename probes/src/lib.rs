@@ -82,6 +82,7 @@ mod target;
 #[allow(dead_code, reason = "each kind's tests take of it what they need")]
 mod testing;
 mod tls;
+mod users;
 
 pub use failure::{End, Failure, Stage};
 pub use probe::probe;

@@ -16,6 +16,7 @@ use crate::socket;
 use crate::spec::Source;
 use crate::target::Target;
 use crate::tls::{Tls, Trust};
+use crate::users::Users;
 
 /// What probes have in common: read once, and shared by all that run.
 ///
@@ -28,6 +29,7 @@ struct Common {
     trust: Trust,
     echoes: Sockets,
     connects: Watch,
+    users: Users,
 }
 
 impl Shared {
@@ -38,6 +40,11 @@ impl Shared {
     /// The socket for echo requests of a family that come from `source`.
     pub(crate) fn echoes(&self, ipv6: bool, source: &Source) -> Result<Arc<Echoes>, Failure> {
         self.0.echoes.get(ipv6, source)
+    }
+
+    /// The users of this host.
+    pub(crate) fn users(&self) -> &Users {
+        &self.0.users
     }
 
     /// What makes TCP connections.

@@ -41,7 +41,7 @@ impl Tls {
     ///
     /// What is wrong with it, in words.
     pub fn check_ca(path: &str) -> Result<(), String> {
-        trust::own_roots(path).map(drop).map_err(words)
+        trust::own_roots(path).map(drop).map_err(Failure::into_words)
     }
 
     /// Reads a file as the certificate of [`identity`](Self::identity) is read.
@@ -50,7 +50,7 @@ impl Tls {
     ///
     /// What is wrong with it, in words.
     pub fn check_certificate(path: &str) -> Result<(), String> {
-        trust::certificates(path).map(drop).map_err(words)
+        trust::certificates(path).map(drop).map_err(Failure::into_words)
     }
 
     /// Reads both files of an [`identity`](Self::identity), of which the first is good.
@@ -64,7 +64,7 @@ impl Tls {
             identity: Some((certificate.to_owned(), key.to_owned())),
             ..Self::default()
         };
-        Trust::default().config(&tls).map(drop).map_err(words)
+        Trust::default().config(&tls).map(drop).map_err(Failure::into_words)
     }
 
     /// Whether a certificate could be for this name.
@@ -84,14 +84,6 @@ impl Default for Tls {
             identity: None,
             warn: Duration::from_secs(14 * 24 * 3600),
         }
-    }
-}
-
-/// A failure of this host, told without a probe.
-fn words(failure: Failure) -> String {
-    match failure {
-        Failure::NotRun(why) => why,
-        other => other.to_string(),
     }
 }
 

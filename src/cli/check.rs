@@ -26,7 +26,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         Some(node) => HostFacts::named(node),
         None => HostFacts::this_host(),
     };
-    let loaded = config::load(&args.file, &host);
+    let loaded = config::load(&args.file, &host.with_users());
     // With --node it may be another host than this one that is meant, whose links are not here.
     let this_host = !args.no_host && args.node.is_none();
     let mut warnings = match &loaded {

@@ -1,5 +1,5 @@
 //! The files that probes need for TLS, and the one with their passwords: whether this host has them,
-//! and keeps secret what is secret.
+//! and keeps secret what is secret. And whether it knows the users who run their commands.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use probes::Tls;
+use probes::kinds::exec::Exec;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Fault, Faults, Span};
@@ -20,6 +21,24 @@ pub(super) fn check(document: &DeTable<'_>, faults: &mut Faults) {
     for probe in probes(document) {
         if let Some(tls) = table(probe, &s::TLS_KEY) {
             tried.check(tls, faults);
+        }
+    }
+}
+
+/// Reports every user of a command whom this host does not know. They may be looked up over the
+/// network, which a director that starts does not wait for: its probes find out.
+pub(super) fn check_users(document: &DeTable<'_>, faults: &mut Faults) {
+    let mut known = BTreeMap::new();
+    let commands = probes(document).filter(|probe| probe.contains_key(s::EXEC.name));
+    for user in commands.filter_map(|probe| text(probe, &s::USER)) {
+        let looked_up = known.entry(user.value.clone());
+        let looked_up = looked_up.or_insert_with(|| Exec::check_user(&user.value));
+        if let Err(why) = looked_up {
+            let fault = Fault::new(&user.span, why.clone());
+            faults.add(fault.help(
+                "create the user, name another, or leave `user` out; `getent passwd` shows whom this \
+                 host knows",
+            ));
         }
     }
 }

@@ -40,6 +40,7 @@ pub struct HostFacts {
     node: String,
     node_given: bool,
     checks: bool,
+    looks_users_up: bool,
 }
 
 impl HostFacts {
@@ -54,6 +55,7 @@ impl HostFacts {
             node: name,
             node_given: false,
             checks: true,
+            looks_users_up: false,
         }
     }
 
@@ -64,6 +66,16 @@ impl HostFacts {
             node: node.into(),
             node_given: true,
             checks: true,
+            looks_users_up: false,
+        }
+    }
+
+    /// The same, whose users are looked up too, which may take long.
+    #[must_use]
+    pub fn with_users(self) -> Self {
+        Self {
+            looks_users_up: self.checks,
+            ..self
         }
     }
 
@@ -74,6 +86,7 @@ impl HostFacts {
             node: String::new(),
             node_given: false,
             checks: false,
+            looks_users_up: false,
         }
     }
 
@@ -159,6 +172,9 @@ pub fn parse(text: &str, filename: &str, host: &HostFacts) -> Result<Loaded, Rep
         .unwrap_or_default();
     let keys = if host.checks {
         files::check(document.get_ref(), &mut faults);
+        if host.looks_users_up {
+            files::check_users(document.get_ref(), &mut faults);
+        }
         load_keys(paths, &mut faults)
     } else {
         KeyRing::default()

@@ -1,8 +1,9 @@
 //! A command, whose exit status says whether the server works.
 
+mod identity;
+
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -11,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
-use crate::failure::{Failure, Stage, excerpt, words};
+use crate::failure::{Failure, Stage, words};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::{Answer, Weight};
@@ -20,6 +21,7 @@ use crate::spec::Service;
 use crate::testing::Talk;
 #[cfg(test)]
 use crate::tls::Tls;
+use crate::users::{self, User};
 
 /// Bytes of the output that are kept for the reason.
 const OUTPUT: usize = 4096;
@@ -38,7 +40,7 @@ pub struct Exec {
     pub argv: Vec<String>,
     /// Further variables of its environment.
     pub environment: Vec<(String, String)>,
-    /// Who runs it: a name of this host's, or a number; `None` for who runs this.
+    /// Who runs it, with all groups: a name of this host's, or a number; `None` for who runs this.
     pub user: Option<String>,
     /// A status of 2 to 255 is up, with a weight of the status less 2.
     pub dynamic_weight: bool,
@@ -70,6 +72,15 @@ impl Exec {
         None
     }
 
+    /// Looks up a [`user`](Self::user), which may take long.
+    ///
+    /// # Errors
+    ///
+    /// That this host has no such user, or why nobody knows, in words.
+    pub fn check_user(user: &str) -> Result<(), String> {
+        users::look_up(user).map(drop).map_err(Failure::into_words)
+    }
+
     fn texts(&self) -> impl Iterator<Item = &String> {
         let values = self.environment.iter().map(|(_, value)| value);
         self.argv.iter().chain(values)
@@ -96,7 +107,16 @@ impl Ask for Exec {
         let (address, port) = (address.to_string(), port.to_string());
         let told = self.map(|text| text.replace("{address}", &address).replace("{port}", &port));
         let (reader, writer) = pipe().map_err(|error| not_run("a pipe", &error))?;
-        let mut group = told.start(writer, &address, &port)?;
+        let user = match &self.user {
+            None => None,
+            Some(name) => {
+                let shared = probing.shared().clone();
+                let found = probing.during(Stage::Running, shared.users().get(name)).await;
+                // That nobody answers for a user says nothing of the server.
+                Some(found.unwrap_or_else(|_| Err(users::unanswered(name)))?)
+            }
+        };
+        let mut group = told.start(writer, &address, &port, user.as_deref())?;
         let mut output = Vec::new();
         let ended = run(&mut group.child, reader, &mut output);
         let status = match probing.during(Stage::Running, ended).await {
@@ -138,7 +158,13 @@ impl Ask for Exec {
 }
 
 impl Exec {
-    fn start(&self, output: OwnedFd, address: &str, port: &str) -> Result<Group, Failure> {
+    fn start(
+        &self,
+        output: OwnedFd,
+        address: &str,
+        port: &str,
+        user: Option<&User>,
+    ) -> Result<Group, Failure> {
         let Some((program, arguments)) = self.argv.split_first() else {
             return Err(Failure::NotRun("it has no command".to_owned()));
         };
@@ -158,12 +184,13 @@ impl Exec {
             .stdout(output)
             .stderr(errors)
             .process_group(0);
-        if let Some(user) = &self.user {
-            let (uid, gid) = user_of(user)?;
-            // Further groups are left too (std::os::unix::process::CommandExt::uid).
-            command.uid(uid).gid(gid);
+        if let Some(user) = user {
+            identity::run_by(&mut command, user);
         }
-        let child = command.spawn().map_err(|error| not_run(program, &error))?;
+        let child = command.spawn().map_err(|error| match &self.user {
+            Some(user) => not_run(&format!("{program} as user {user}"), &error),
+            None => not_run(program, &error),
+        })?;
         Ok(Group { child, over: false })
     }
 }
@@ -247,29 +274,6 @@ fn excerpt_of_output(output: &[u8]) -> String {
         .map(|line| String::from_utf8_lossy(line).escape_debug().to_string())
         .collect();
     lines.join("; ")
-}
-
-/// A user and the group that is the user's own, by `/etc/passwd` (passwd(5)).
-fn user_of(user: &str) -> Result<(u32, u32), Failure> {
-    let unknown = || {
-        Failure::NotRun(format!(
-            "this host has no user {}",
-            excerpt(user.as_bytes())
-        ))
-    };
-    let text = std::fs::read_to_string(Path::new("/etc/passwd"))
-        .map_err(|error| not_run("/etc/passwd", &error))?;
-    for line in text.lines() {
-        let fields: Vec<_> = line.split(':').collect();
-        let [name, _, uid, gid, ..] = fields.as_slice() else {
-            continue;
-        };
-        if *name == user || *uid == user {
-            let ids = uid.parse().ok().zip(gid.parse().ok());
-            return ids.ok_or_else(unknown);
-        }
-    }
-    Err(unknown())
 }
 
 /// What cannot be started is not the server's fault.

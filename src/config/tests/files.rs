@@ -82,6 +82,38 @@ fn the_files_of_tls_are_tried_on_the_host_that_needs_them() {
 }
 
 #[test]
+fn who_runs_a_command_is_looked_up_where_that_may_take_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("cluster.key");
+    keys::generate(&key).unwrap();
+    let said = |user: &str, host: HostFacts| {
+        let probe = format!("exec = [\"true\"], user = \"{user}\"");
+        let text = GOOD
+            .replace("/etc/caribe/cluster.key", key.to_str().unwrap())
+            .replacen("http = \"/\"", &probe, 1);
+        let line = text.lines().position(|it| it.contains(&probe)).unwrap() + 1;
+        let report = parse(&text, "test.toml", &host).err();
+        let diagnostics = report.iter().flat_map(|report| report.diagnostics());
+        let said: Vec<String> = diagnostics
+            .map(|fault| {
+                assert_eq!(fault.line, Some(line), "{}", fault.message);
+                fault.message.clone()
+            })
+            .collect();
+        said.join("; ")
+    };
+    let here = || HostFacts::named("ha1").with_users();
+    for known in ["root", "0", "nobody"] {
+        assert_eq!(said(known, here()), "", "{known}");
+    }
+    let stranger = "this host has no user \"nobody-like-this\"";
+    assert_eq!(said("nobody-like-this", here()), stranger);
+    for host in [HostFacts::named("ha1"), HostFacts::unchecked().with_users()] {
+        assert_eq!(said("nobody-like-this", host), "");
+    }
+}
+
+#[test]
 fn who_may_read_a_password_is_told_at_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("cluster.key");

@@ -144,17 +144,45 @@ async fn what_cannot_be_started_is_not_the_servers_fault() {
     );
 }
 
+/// What `id` says of somebody.
+fn id(arguments: &[&str]) -> String {
+    let output = std::process::Command::new("id").args(arguments).output();
+    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+}
+
 #[tokio::test]
-async fn a_user_runs_it_where_that_can_be_done() {
-    let exec = Exec {
-        user: Some("nobody".to_owned()),
-        ..shell(r#"test "$(id -un)" = nobody"#)
-    };
-    match run_it(exec).await {
-        Ok(_) => {}
-        // Only root may become somebody else.
-        Err(failure) => assert!(!failure.concerns_server(), "{failure}"),
+async fn a_user_runs_it_with_all_their_groups() {
+    // Whoever has some besides their own, if this host has anybody such.
+    let groups = std::fs::read_to_string("/etc/group").unwrap();
+    let members = groups.lines().filter_map(|line| line.rsplit(':').next());
+    let members = members.flat_map(|line| line.split(',')).filter(|it| !it.is_empty());
+    for name in members.chain(["nobody"]) {
+        let uid = id(&["-u", name]);
+        for user in [name, &uid] {
+            let expected = format!("{name} {}", id(&["-G", name]));
+            let exec = Exec {
+                user: Some(user.to_owned()),
+                ..shell(&format!(r#"test "$(id -un) $(id -G)" = "{expected}""#))
+            };
+            match run_it(exec).await {
+                Ok(_) => assert_eq!(id(&["-u"]), "0"),
+                // Only root may become somebody else.
+                Err(failure) => {
+                    assert!(!failure.concerns_server(), "{user}: {failure}");
+                    assert_ne!(id(&["-u"]), "0", "{user}: {failure}");
+                }
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn whoever_runs_this_may_run_it_as_themselves() {
+    let exec = Exec {
+        user: Some(id(&["-un"])),
+        ..shell("exit 0")
+    };
+    assert_eq!(run_it(exec).await, good());
 }
 
 #[test]

@@ -90,7 +90,8 @@ pub(in crate::config) const USER: Key = Key {
     name: "user",
     kind: Kind::Text,
     otherwise: Otherwise::Is("nobody logs in; with exec, who runs caribe"),
-    doc: "Who logs in; with exec, who runs the command.",
+    doc: "Who logs in; with exec, who runs the command, by name or number, with all their groups. \
+          Such users may come from LDAP or sssd (nsswitch.conf(5)); check looks them up.",
 };
 
 pub(in crate::config) const PASSWORD: Key = Key {
