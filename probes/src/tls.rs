@@ -41,7 +41,9 @@ impl Tls {
     ///
     /// What is wrong with it, in words.
     pub fn check_ca(path: &str) -> Result<(), String> {
-        trust::own_roots(path).map(drop).map_err(Failure::into_words)
+        trust::own_roots(path)
+            .map(drop)
+            .map_err(Failure::into_words)
     }
 
     /// Reads a file as the certificate of [`identity`](Self::identity) is read.
@@ -50,7 +52,9 @@ impl Tls {
     ///
     /// What is wrong with it, in words.
     pub fn check_certificate(path: &str) -> Result<(), String> {
-        trust::certificates(path).map(drop).map_err(Failure::into_words)
+        trust::certificates(path)
+            .map(drop)
+            .map_err(Failure::into_words)
     }
 
     /// Reads both files of an [`identity`](Self::identity), of which the first is good.
@@ -64,7 +68,10 @@ impl Tls {
             identity: Some((certificate.to_owned(), key.to_owned())),
             ..Self::default()
         };
-        Trust::default().config(&tls).map(drop).map_err(Failure::into_words)
+        Trust::default()
+            .config(&tls)
+            .map(drop)
+            .map_err(Failure::into_words)
     }
 
     /// Whether a certificate could be for this name.

@@ -142,6 +142,12 @@ pub struct StatusArgs {
     /// Show only what has a problem
     #[arg(short, long, conflicts_with = "json")]
     pub problems: bool,
+    /// Show also what each server's probe took
+    #[arg(short, long, conflicts_with = "json")]
+    pub wide: bool,
+    /// Show only these virtual services, and what the probes of their servers took
+    #[arg(value_name = "SERVICE", conflicts_with = "json")]
+    pub services: Vec<String>,
     /// Ask again every so many seconds, until Ctrl-C
     #[arg(short, long, value_name = "SECONDS", value_parser = interval)]
     pub interval: Option<Duration>,

@@ -13,6 +13,9 @@ use crate::control::{Client, DEFAULT_SOCKET, Error};
 
 mod problems;
 mod report;
+mod services;
+
+use report::Extent;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {
     let socket = match socket(args.socket.as_deref(), args.config.as_deref()) {
@@ -27,7 +30,7 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
         Ok(text) => text,
         Err(err) => {
             complain(&err);
-            return Exit::from(&err);
+            return err.exit();
         }
     };
     match args.interval {
@@ -36,22 +39,45 @@ pub(super) fn status(args: &StatusArgs) -> Exit {
     }
 }
 
-fn show(client: &Client, args: &StatusArgs) -> Result<String, Error> {
+/// Why nothing can be shown.
+#[derive(Debug, thiserror::Error)]
+enum Nothing {
+    #[error(transparent)]
+    Answered(#[from] Error),
+    #[error("there is no virtual service `{0}`: `caribe status` shows all")]
+    Known(String),
+}
+
+impl Nothing {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Answered(err) => err.into(),
+            Self::Known(_) => Exit::Failed,
+        }
+    }
+}
+
+fn show(client: &Client, args: &StatusArgs) -> Result<String, Nothing> {
     let answer = client.status_text()?;
     let snapshot = client.parse_status(&answer)?;
     if args.json {
         return Ok(String::from_utf8_lossy(&answer).into_owned());
     }
-    Ok(report::render(
-        &snapshot,
-        args.problems,
-        &Screen::of_stdout(),
-    ))
+    let known = |name: &String| snapshot.services.iter().any(|it| it.name == *name);
+    if let Some(stranger) = args.services.iter().find(|name| !known(name)) {
+        return Err(Nothing::Known(stranger.clone()));
+    }
+    let extent = Extent {
+        only_problems: args.problems,
+        wide: args.wide || !args.services.is_empty(),
+        services: &args.services,
+    };
+    Ok(report::render(&snapshot, extent, &Screen::of_stdout()))
 }
 
 /// Goes on while the daemon is away: whoever watches a restart wants to see it come back.
 fn repeat(client: &Client, args: &StatusArgs, first: String, interval: Duration) -> Exit {
-    let mut shown: Result<String, Error> = Ok(first);
+    let mut shown: Result<String, Nothing> = Ok(first);
     loop {
         let screen = if args.json {
             Screen::default()

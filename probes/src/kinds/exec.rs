@@ -111,7 +111,9 @@ impl Ask for Exec {
             None => None,
             Some(name) => {
                 let shared = probing.shared().clone();
-                let found = probing.during(Stage::Running, shared.users().get(name)).await;
+                let found = probing
+                    .during(Stage::Running, shared.users().get(name))
+                    .await;
                 // That nobody answers for a user says nothing of the server.
                 Some(found.unwrap_or_else(|_| Err(users::unanswered(name)))?)
             }

@@ -69,7 +69,12 @@ impl Ask for Radius {
         let secret = Secret("shared".to_owned());
         let logins = [None, Some(crate::testing::somebody())];
         logins
-            .map(|login| Talk::datagrams(Self { secret: secret.clone(), login }))
+            .map(|login| {
+                Talk::datagrams(Self {
+                    secret: secret.clone(),
+                    login,
+                })
+            })
             .into()
     }
 }

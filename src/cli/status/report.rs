@@ -3,27 +3,52 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::problems::{self, Gravity, Problem, Subject, path_name, server_name};
+use super::problems::{self, Gravity, Problem, Subject, path_name};
+use super::services;
 use crate::cli::format::{Style, duration, harmless, wrap};
 use crate::cli::output::Screen;
 use crate::cli::table::{Align, Cell, Table};
 use crate::director::Snapshot;
 use crate::director::snapshot::{
-    DirectorStatus, GroupStatus, Health, Liveness, PathStatus, ProbesStatus, Role, ServerStatus,
-    ServiceStatus, SyncStatus, VipStatus,
+    DirectorStatus, GroupStatus, Liveness, PathStatus, ProbesStatus, Role, SyncStatus, VipStatus,
 };
-use ipvs::Forwarding;
 
 /// More would push the tables off the screen; `--problems` shows all.
 const PROBLEMS_SHOWN: usize = 20;
 /// Room for the mark in front of a problem.
 const INDENT: usize = 3;
 
-/// Shows `snapshot`, or with `only_problems` what of it has a problem.
-pub(super) fn render(snapshot: &Snapshot, only_problems: bool, screen: &Screen) -> String {
-    let problems = problems::find(snapshot);
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Extent<'a> {
+    /// What has a problem, and nothing else.
+    pub(super) only_problems: bool,
+    /// What the probes took.
+    pub(super) wide: bool,
+    /// These services, and nothing else; everything if there is none.
+    pub(super) services: &'a [String],
+}
+
+impl Extent<'_> {
+    fn has(&self, subject: Subject<'_>) -> bool {
+        let named = |name: &str| self.services.iter().any(|it| it == name);
+        match subject {
+            _ if self.services.is_empty() => true,
+            Subject::Service(name) => named(name),
+            Subject::Group(_) | Subject::Director(_) | Subject::Sync => false,
+        }
+    }
+}
+
+/// Shows of `snapshot` as much as is wanted.
+pub(super) fn render(snapshot: &Snapshot, extent: Extent<'_>, screen: &Screen) -> String {
+    let only_problems = extent.only_problems;
+    let problems = problems::find(snapshot).into_iter();
+    let problems: Vec<_> = problems.filter(|it| extent.has(it.subject)).collect();
     let concerned: BTreeSet<Subject<'_>> = problems.iter().map(|it| it.subject).collect();
-    let shown = |subject: Subject<'_>| !only_problems || concerned.contains(&subject);
+    let shown = |subject: Subject<'_>| {
+        extent.has(subject) && (!only_problems || concerned.contains(&subject))
+    };
 
     let directors: Vec<_> = snapshot
         .directors
@@ -57,9 +82,10 @@ pub(super) fn render(snapshot: &Snapshot, only_problems: bool, screen: &Screen) 
         sections.push(group_table(&groups).render(screen));
     }
     if !services.is_empty() {
-        sections.push(service_table(&services).render(screen));
+        sections.push(services::table(&services, extent.wide).render(screen));
     }
-    if snapshot.probes.targets > 0 && !only_problems {
+    let everything = !only_problems && extent.services.is_empty();
+    if snapshot.probes.targets > 0 && everything {
         sections.push(probes_line(&snapshot.probes, screen));
     }
     if let Some(sync) = snapshot.sync.as_ref().filter(|_| shown(Subject::Sync)) {
@@ -166,7 +192,7 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
 }
 
 /// `0.3ms`: most are far below one.
-fn milliseconds(time: Duration) -> String {
+pub(super) fn milliseconds(time: Duration) -> String {
     if time >= Duration::from_millis(100) {
         return duration(time);
     }
@@ -332,87 +358,4 @@ fn vip_cells(vip: Option<&VipStatus>, role: Role) -> (Cell, Cell) {
         (Role::Standby, false) => "no".into(),
     };
     (format!("{} on {}", vip.address, vip.interface).into(), held)
-}
-
-fn service_table(services: &[&ServiceStatus]) -> Table {
-    // Connections under the names that ipvsadm has given them.
-    let mut table = Table::new(&[
-        ("SERVICE", Align::Left),
-        ("FORWARD", Align::Left),
-        ("WEIGHT", Align::Right),
-        ("IN TABLE", Align::Right),
-        ("STATE", Align::Left),
-        ("SINCE", Align::Left),
-        ("ActiveConn", Align::Right),
-        ("InActConn", Align::Right),
-        ("WHY", Align::Left),
-    ]);
-    for service in services {
-        table.line(service_line(service));
-        for server in &service.servers {
-            let sorry = if server.sorry { " (sorry)" } else { "" };
-            table.row([
-                format!("  {}{sorry}", server_name(server)).into(),
-                match server.forward {
-                    Forwarding::Masquerade => "nat".into(),
-                    Forwarding::Direct => "direct".into(),
-                    Forwarding::Tunnel => "tunnel".into(),
-                    Forwarding::Local => "local".into(),
-                },
-                server.weight.to_string().into(),
-                weight_cell(server),
-                health_cell(server),
-                server.since.map(duration).unwrap_or_default().into(),
-                server.active_connections.to_string().into(),
-                server.inactive_connections.to_string().into(),
-                server.reason.as_deref().unwrap_or_default().into(),
-            ]);
-        }
-    }
-    table
-}
-
-/// `www TCP 192.0.2.80:80, wlc, group web: 2 of 3 up`
-fn service_line(service: &ServiceStatus) -> Vec<Cell> {
-    let traffic = match service.protocol {
-        Some(protocol) => format!("{protocol} {}", service.address),
-        None => service.address.clone(),
-    };
-    let real = || service.servers.iter().filter(|server| !server.sorry);
-    let up = real()
-        .filter(|it| matches!(it.health, Health::Up | Health::Unchecked))
-        .count();
-    let all = real().count();
-    let style = match up {
-        _ if up == all => Style::Plain,
-        0 => Style::Bad,
-        _ => Style::Warning,
-    };
-    let mut line = vec![
-        Cell::new(&service.name, Style::Title),
-        format!("{traffic}, {}, group {}:", service.scheduler, service.group).into(),
-        Cell::new(format!("{up} of {all} up"), style),
-    ];
-    if let Some(problem) = &service.problem {
-        line.push(Cell::new(format!("- {problem}"), Style::Bad));
-    }
-    line
-}
-
-/// Remarkable where the kernel does otherwise than the configuration says.
-fn weight_cell(server: &ServerStatus) -> Cell {
-    match server.kernel_weight {
-        None => "-".into(),
-        Some(weight) if weight == server.weight || server.sorry => weight.to_string().into(),
-        Some(weight) => Cell::new(weight.to_string(), Style::Warning),
-    }
-}
-
-fn health_cell(server: &ServerStatus) -> Cell {
-    match server.health {
-        Health::Up => Cell::new("up", Style::Good),
-        Health::Down => Cell::new("DOWN", Style::Bad),
-        Health::Unknown => Cell::new("unknown", Style::Warning),
-        Health::Unchecked => "unchecked".into(),
-    }
 }

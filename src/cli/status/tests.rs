@@ -299,8 +299,14 @@ fn thousand_services() -> Snapshot {
     snapshot
 }
 
+const PROBLEMS: Extent<'_> = Extent {
+    only_problems: true,
+    wide: false,
+    services: &[],
+};
+
 fn plain(snapshot: &Snapshot) -> String {
-    report::render(snapshot, false, &Screen::default())
+    report::render(snapshot, Extent::default(), &Screen::default())
 }
 
 fn assert_golden(name: &str, text: &str) {
@@ -348,12 +354,54 @@ fn ipv6_a_standby_and_a_firewall_mark_are_shown() {
 }
 
 #[test]
+fn what_the_probes_took_is_shown_where_that_is_wanted() {
+    let mut snapshot = server_down();
+    let servers = &mut snapshot.services[0].servers;
+    servers[0].took = Some(Took {
+        connect_us: Some(312),
+        tls_us: Some(4_871),
+        first_byte_us: Some(35_020),
+        whole_us: 1_204_000,
+    });
+    // One that was never connected to, and one without a verdict.
+    servers[1].took = Some(Took {
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+        whole_us: 187,
+    });
+    servers[2].took = None;
+    let wide = Extent {
+        wide: true,
+        ..Extent::default()
+    };
+    assert_golden("wide", &report::render(&snapshot, wide, &Screen::default()));
+}
+
+#[test]
+fn services_that_are_named_are_shown_alone() {
+    let mut snapshot = server_down();
+    let mut other = snapshot.services[0].clone();
+    other.name = "other".to_owned();
+    snapshot.services.push(other);
+    let one = Extent {
+        wide: true,
+        services: &["other".to_owned()],
+        ..Extent::default()
+    };
+    assert_golden(
+        "service",
+        &report::render(&snapshot, one, &Screen::default()),
+    );
+}
+
+#[test]
 fn a_narrow_terminal_gets_wrapped_problems_and_cut_tables() {
     let screen = Screen {
         size: Some((60, 24)),
         colour: false,
     };
-    let text = report::render(&worst_night(), false, &screen);
+    let text = report::render(&worst_night(), Extent::default(), &screen);
     assert!(text.lines().all(|line| width(line) <= 60), "{text}");
     assert_golden("narrow", &text);
 }
@@ -364,7 +412,7 @@ fn colour_changes_nothing_but_the_colour() {
         size: None,
         colour: true,
     };
-    let mut text = report::render(&worst_night(), false, &screen);
+    let mut text = report::render(&worst_night(), Extent::default(), &screen);
     assert!(text.contains("\x1b[1;31mDOWN\x1b[0m"), "{text}");
     while let Some(start) = text.find('\x1b') {
         let end = start + text[start..].find('m').unwrap();
@@ -383,7 +431,7 @@ fn one_bad_server_of_a_thousand_services_is_found() {
         secs(9),
         "connection refused",
     );
-    let text = report::render(&snapshot, true, &Screen::default());
+    let text = report::render(&snapshot, PROBLEMS, &Screen::default());
     assert_golden("one-of-a-thousand", &text);
 }
 
@@ -399,7 +447,7 @@ fn a_flood_of_problems_does_not_push_the_tables_away() {
         text.contains("\n   and 980 more, which --problems shows\n"),
         "{text}"
     );
-    let all = report::render(&snapshot, true, &Screen::default());
+    let all = report::render(&snapshot, PROBLEMS, &Screen::default());
     assert_eq!(
         all.matches("is down for 9s: connection refused").count(),
         1_000
@@ -408,7 +456,7 @@ fn a_flood_of_problems_does_not_push_the_tables_away() {
 
 #[test]
 fn a_healthy_cluster_has_no_problems_to_show() {
-    let text = report::render(&healthy(), true, &Screen::default());
+    let text = report::render(&healthy(), PROBLEMS, &Screen::default());
     assert_eq!(text.lines().count(), 2, "{text}");
     assert!(text.ends_with("\nNo problems.\n"), "{text}");
 }
@@ -445,7 +493,7 @@ fn an_address_on_a_standby_is_an_outage() {
 fn what_a_server_says_cannot_reach_the_terminal() {
     let mut snapshot = server_down();
     snapshot.services[0].servers[1].reason = Some("got \x1b]0;owned\x07".to_owned());
-    let text = report::render(&snapshot, false, &Screen::default());
+    let text = report::render(&snapshot, Extent::default(), &Screen::default());
     assert!(!text.contains(['\x1b', '\x07']), "{text}");
 }
 

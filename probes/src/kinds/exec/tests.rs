@@ -147,7 +147,10 @@ async fn what_cannot_be_started_is_not_the_servers_fault() {
 /// What `id` says of somebody.
 fn id(arguments: &[&str]) -> String {
     let output = std::process::Command::new("id").args(arguments).output();
-    String::from_utf8(output.unwrap().stdout).unwrap().trim().to_owned()
+    String::from_utf8(output.unwrap().stdout)
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -155,7 +158,9 @@ async fn a_user_runs_it_with_all_their_groups() {
     // Whoever has some besides their own, if this host has anybody such.
     let groups = std::fs::read_to_string("/etc/group").unwrap();
     let members = groups.lines().filter_map(|line| line.rsplit(':').next());
-    let members = members.flat_map(|line| line.split(',')).filter(|it| !it.is_empty());
+    let members = members
+        .flat_map(|line| line.split(','))
+        .filter(|it| !it.is_empty());
     for name in members.chain(["nobody"]) {
         let uid = id(&["-u", name]);
         for user in [name, &uid] {
