@@ -126,6 +126,14 @@ impl Failure {
             Some(Errno::ADDRNOTAVAIL) => {
                 Self::NotRun("this host has no address or port to probe from".to_owned())
             }
+            Some(Errno::AFNOSUPPORT) => {
+                Self::NotRun("this host's kernel has no IP of that version".to_owned())
+            }
+            // The words of a send or a connection that was filtered here (connect(2), send(2)).
+            Some(Errno::PERM) => Self::Io {
+                what: "this host's firewall lets nothing through".to_owned(),
+                stage,
+            },
             _ => Self::Io {
                 what: words(error),
                 stage,
@@ -257,6 +265,10 @@ mod tests {
                 "no route to host",
             ),
             (
+                io(Errno::PERM, Stage::Connecting),
+                "this host's firewall lets nothing through",
+            ),
+            (
                 io(Errno::CONNRESET, Stage::Waiting),
                 "connection reset by peer while waiting for the reply",
             ),
@@ -304,6 +316,7 @@ mod tests {
             Errno::NOBUFS,
             Errno::NOMEM,
             Errno::ADDRNOTAVAIL,
+            Errno::AFNOSUPPORT,
         ];
         for errno in own {
             assert!(

@@ -3,6 +3,7 @@
 mod certificate;
 mod trust;
 
+use std::fmt;
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -181,7 +182,23 @@ fn describe(error: &Error, name: &str) -> String {
             CertificateError::Revoked => "the certificate is revoked".to_owned(),
             CertificateError::BadSignature => "the certificate has a wrong signature".to_owned(),
             CertificateError::BadEncoding => "the certificate cannot be read".to_owned(),
-            other => format!("the certificate is not accepted: {other}"),
+            CertificateError::UnhandledCriticalExtension => {
+                "the certificate has a critical extension that is not known here".to_owned()
+            }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "the certificate is not one for servers".to_owned()
+            }
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                "the certificate is signed in a way that is not supported here".to_owned()
+            }
+            other => match words_in(other).as_str() {
+                // As `openssl req -x509` makes them.
+                "ca used as end entity" => {
+                    "the certificate is an authority's, not one for a server".to_owned()
+                }
+                words => format!("the certificate is not accepted: {words}"),
+            },
         },
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "expected TLS, got something else".to_owned()
@@ -201,12 +218,33 @@ fn describe(error: &Error, name: &str) -> String {
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             format!("the server does not know the name {name}")
         }
-        Error::AlertReceived(alert) => format!("the server refused the handshake: {alert:?}"),
+        Error::AlertReceived(alert) => {
+            format!("the server refused the handshake: {}", words_in(alert))
+        }
         Error::PeerIncompatible(_) => {
             "no TLS version or parameters in common with the server".to_owned()
         }
         other => format!("TLS failed: {other}"),
     }
+}
+
+/// The words of which the innermost name of an error is made, for errors that have no others:
+/// "ca used as end entity" of `Other(OtherError(CaUsedAsEndEntity))`.
+fn words_in(error: &impl fmt::Debug) -> String {
+    let text = format!("{error:?}");
+    let mut names = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let name = names.rfind(|name| !name.is_empty()).unwrap_or_default();
+    let (mut words, mut before) = (String::new(), ' ');
+    for c in name.chars() {
+        // An abbreviation stays together.
+        let begins = c.is_ascii_uppercase() && !before.is_ascii_uppercase();
+        if begins && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+        before = c;
+    }
+    words
 }
 
 #[cfg(test)]

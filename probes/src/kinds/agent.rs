@@ -27,10 +27,13 @@ pub struct Agent {
 }
 
 const EXPECTED: &str = "an agent's line";
+/// Bytes that an agent may say.
+const LIMIT: usize = 4096;
 
 impl Ask for Agent {
     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
         let mut session = probing.connect().await?;
+        session.set_limit(LIMIT);
         if !self.send.is_empty() {
             session.send(&self.send).await?;
         }
@@ -175,6 +178,11 @@ mod tests {
         assert_eq!(
             reasons["silent"],
             "expected an agent's line, got nothing and timed out after 1s"
+        );
+        let endless = &reasons["endless line"];
+        assert!(
+            endless.starts_with("expected an agent's line in 4096 bytes"),
+            "{endless}"
         );
     }
 }

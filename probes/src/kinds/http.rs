@@ -2,7 +2,7 @@
 
 mod message;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use md5::{Digest as _, Md5};
 use ring::digest::{SHA256, digest};
@@ -192,7 +192,10 @@ impl Http {
         for (name, value) in &request.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
-        if !request.body.is_empty() {
+        // A method that is to have a body has a length even if it has none (RFC 9110, section 8.6).
+        let has_body =
+            !request.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&request.method.as_str());
+        if has_body && !given("Content-Length") && !given("Transfer-Encoding") {
             text.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
         }
         text.push_str("\r\n");
@@ -206,6 +209,9 @@ impl Request {
     /// What the server is called, without the port that may follow.
     fn name(&self) -> Option<&str> {
         let host = self.host.as_deref()?;
+        if host.parse::<IpAddr>().is_ok() {
+            return Some(host);
+        }
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => host,

@@ -51,10 +51,16 @@ impl Ask for Radius {
         })?;
         match (code, &self.login) {
             (Code::Accept, _) | (Code::Accounting, None) => Ok(Answer::good()),
-            (Code::Reject, _) => Err(Failure::Told(match words.as_slice() {
-                [] => "the login failed".to_owned(),
-                words => format!("the login failed: {}", words_of(words)),
-            })),
+            (Code::Reject, login) => {
+                let what = match login {
+                    Some(_) => "the login failed",
+                    None => "the server rejects the question for its status",
+                };
+                Err(Failure::Told(match words.as_slice() {
+                    [] => what.to_owned(),
+                    words => format!("{what}: {}", words_of(words)),
+                }))
+            }
             (Code::Challenge, _) => Err(Failure::Told(
                 "the server wants more than a password".to_owned(),
             )),

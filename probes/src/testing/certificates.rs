@@ -72,8 +72,19 @@ impl Authority {
 
     /// A certificate for some names or addresses, which expires at the beginning of a year.
     pub(crate) fn issue(&self, names: &[&str], expires: i32) -> Identity {
+        self.issue_as(IsCa::NoCa, names, expires)
+    }
+
+    /// One for loopback that is an authority's own.
+    pub(crate) fn issue_authority(&self) -> Identity {
+        let is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self.issue_as(is_ca, &["127.0.0.1"], 2099)
+    }
+
+    fn issue_as(&self, is_ca: IsCa, names: &[&str], expires: i32) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.is_ca = is_ca;
         parameters.not_before = date_time_ymd(2001, 1, 1);
         parameters.not_after = date_time_ymd(expires, 1, 1);
         parameters.extended_key_usages = vec![

@@ -66,6 +66,13 @@ async fn what_is_wrong_with_a_certificate_is_said() {
     let text = reason(&expired, authority.tls()).await;
     assert_eq!(text, "the certificate has expired");
 
+    let own = web(&authority.issue_authority()).await;
+    let text = reason(&own, authority.tls()).await;
+    assert_eq!(
+        text,
+        "the certificate is an authority's, not one for a server"
+    );
+
     let stranger = web(&Authority::new().good()).await;
     let text = reason(&stranger, authority.tls()).await;
     assert_eq!(
@@ -174,4 +181,26 @@ async fn files_that_cannot_be_read_are_not_the_servers_fault() {
         failure.to_string(),
         "the probe could not run: no certificate in /dev/null"
     );
+}
+
+#[test]
+fn an_error_without_words_of_its_own_is_told_in_those_of_its_name() {
+    let alert = |alert| super::describe(&rustls::Error::AlertReceived(alert), "x");
+    let table = [
+        (
+            rustls::AlertDescription::InternalError,
+            "the server refused the handshake: internal error",
+        ),
+        (
+            rustls::AlertDescription::UnknownCA,
+            "the server refused the handshake: unknown ca",
+        ),
+        (
+            rustls::AlertDescription::ProtocolVersion,
+            "the server refused the handshake: no TLS version in common",
+        ),
+    ];
+    for (description, words) in table {
+        assert_eq!(alert(description), words);
+    }
 }

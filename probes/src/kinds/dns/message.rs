@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 const HEADER: usize = 12;
 /// The longest name on the wire (RFC 1035, section 2.3.4).
 const NAME: usize = 255;
+/// Pointers that a name may have: no more than it can have labels. Without a limit a small message
+/// could hold thousands of names of thousands of pointers each.
+const POINTERS: usize = NAME / 2;
 /// A response (QR), truncated (TC).
 const RESPONSE: u8 = 0x80;
 const TRUNCATED: u8 = 0x02;
@@ -196,6 +199,7 @@ impl<'a> Message<'a> {
     fn name(&self, begin: usize) -> Option<(String, usize)> {
         let mut text = String::new();
         let (mut at, mut end, mut before) = (begin, None, begin);
+        let mut pointers = 0;
         loop {
             let length = *self.bytes.get(at)?;
             match length {
@@ -218,7 +222,8 @@ impl<'a> Message<'a> {
                 }
                 0xc0.. => {
                     let pointer = usize::from(u16_at(self.bytes, at)? & 0x3fff);
-                    if pointer >= before {
+                    pointers += 1;
+                    if pointer >= before || pointers > POINTERS {
                         return None;
                     }
                     end = end.or(Some(at + 2));

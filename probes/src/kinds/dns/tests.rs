@@ -242,6 +242,25 @@ async fn a_server_that_answers_nonsense_or_nothing_is_bad() {
     );
 }
 
+#[test]
+fn a_chain_of_pointers_without_end_is_no_name() {
+    let a = dns(Record::Ns, &[]);
+    let question = message::question(7, &a.name, Record::Ns.number());
+    for (pointers, read) in [(100_u16, true), (200, false), (2_000, false)] {
+        // Each points to the one before, and the first to the name that was asked for.
+        let begin = u16::try_from(question.len() + 12).unwrap();
+        let chain = (0..pointers).map(|number| match number {
+            0 => 12,
+            _ => begin + 2 * (number - 1),
+        });
+        let chain: Vec<u8> = chain.flat_map(|to| (0xc000 | to).to_be_bytes()).collect();
+        let last = (0xc000 | (begin + 2 * (pointers - 1))).to_be_bytes();
+        let records = [(16, chain.as_slice()), (Record::Ns.number(), &last)];
+        let bytes = answer(&question, [0x81, 0x80], &records);
+        assert_eq!(judge(&a, &bytes).is_ok(), read, "{pointers}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic_or_run_long(bytes in prop::collection::vec(any::<u8>(), 0..300)) {

@@ -25,8 +25,10 @@ enum Length {
     Known(u64),
     /// With a chunk of no bytes.
     Chunked,
-    /// With the connection.
+    /// With the connection, as nobody has said otherwise.
     Open,
+    /// With the connection, whatever length is given.
+    Close,
 }
 
 impl Response {
@@ -73,6 +75,7 @@ async fn one_head(session: &mut Session<'_>) -> Result<Response, Failure> {
     };
     let mut length = Length::Open;
     let mut size = line.len();
+    let mut headers = 0;
     loop {
         let line = session.line("the headers of the response").await?;
         if line.is_empty() {
@@ -82,19 +85,21 @@ async fn one_head(session: &mut Session<'_>) -> Result<Response, Failure> {
         if size > HEAD_LIMIT {
             return Err(session.missing("the headers of the response", End::Limit(HEAD_LIMIT)));
         }
+        headers += 1;
+        // An old server may go on with a header in the next line (RFC 9112, section 5.2).
+        if headers > 1 && matches!(line.first(), Some(b' ' | b'\t')) {
+            continue;
+        }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else {
             return Err(session.unexpected("a header of the response", &line));
         };
         let value = line[colon + 1..].trim_ascii();
         match (&line[..colon], length) {
             (name, _) if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                length = Length::Chunked;
+                length = coding(value);
             }
             (name, Length::Open) if name.eq_ignore_ascii_case(b"content-length") => {
-                let number = std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|it| it.parse().ok());
-                let Some(number) = number else {
+                let Some(number) = number(value, 10) else {
                     return Err(session.unexpected("a length of the body", value));
                 };
                 length = Length::Known(number);
@@ -111,6 +116,24 @@ async fn one_head(session: &mut Session<'_>) -> Result<Response, Failure> {
         reason,
         length,
     })
+}
+
+/// How a body ends whose codings are these (RFC 9112, section 6.3): the last one decides.
+fn coding(codings: &[u8]) -> Length {
+    let last = codings.rsplit(|byte| *byte == b',').next();
+    match last {
+        Some(last) if last.trim_ascii().eq_ignore_ascii_case(b"chunked") => Length::Chunked,
+        Some(_) | None => Length::Close,
+    }
+}
+
+/// A number of digits alone, without the sign that the standard library allows.
+fn number(digits: &[u8], radix: u32) -> Option<u64> {
+    let all = digits
+        .iter()
+        .all(|digit| char::from(*digit).is_digit(radix));
+    let text = std::str::from_utf8(digits).ok().filter(|_| all)?;
+    u64::from_str_radix(text, radix).ok()
 }
 
 /// `HTTP/1.1 404 Not Found`; the reason may be left out.
@@ -143,7 +166,7 @@ pub(super) async fn body(
             let length = usize::try_from(length).unwrap_or(usize::MAX).min(limit);
             counted(session, length).await
         }
-        Length::Open => open(session, limit).await,
+        Length::Open | Length::Close => open(session, limit).await,
         Length::Chunked => chunked(session, limit).await,
     }
 }
@@ -176,10 +199,8 @@ async fn chunked(session: &mut Session<'_>, limit: usize) -> Result<Vec<u8>, Fai
     loop {
         let line = session.line(CHUNK).await?;
         let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-        let length = std::str::from_utf8(digits.trim_ascii())
-            .ok()
-            .and_then(|digits| usize::from_str_radix(digits, 16).ok());
-        let Some(length) = length else {
+        let length = number(digits.trim_ascii(), 16);
+        let Some(length) = length.map(|it| usize::try_from(it).unwrap_or(usize::MAX)) else {
             return Err(session.unexpected(CHUNK, &line));
         };
         if length == 0 {

@@ -404,6 +404,97 @@ async fn the_response_to_head_has_no_body_whatever_it_says() {
 }
 
 #[tokio::test]
+async fn a_body_ends_as_its_head_says() {
+    let table = [
+        (
+            "transfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
+            None,
+        ),
+        (
+            "content-length: 9\r\ntransfer-encoding: gzip, Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            None,
+        ),
+        // A coding that is not chunked lasts until the end, whatever length is given.
+        (
+            "transfer-encoding: gzip\r\ncontent-length: 2\r\n\r\nhello",
+            None,
+        ),
+        // A header in two lines.
+        (
+            "x-old: one\r\n\ttwo\r\ncontent-length: 5\r\n\r\nhello",
+            None,
+        ),
+        (
+            "content-length: +5\r\n\r\nhello",
+            Some("expected a length of the body, got +5"),
+        ),
+        (
+            "transfer-encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n",
+            Some("expected the length of a chunk, got +5"),
+        ),
+        (
+            "transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+            Some("expected the length of a chunk, got ffffffffffffffffff"),
+        ),
+    ];
+    let request = Request {
+        content: vec![Content::Contains(b"hello".to_vec())],
+        ..Request::get("/")
+    };
+    for (rest, expected) in table {
+        let server = answering(format!("HTTP/1.1 200 OK\r\n{rest}")).await;
+        let result = ask(server.address(), kind(request.clone())).await;
+        let reason = result.map_err(|failure| failure.to_string()).err();
+        assert_eq!(reason.as_deref(), expected, "{rest}");
+    }
+}
+
+#[test]
+fn a_request_has_one_length_where_it_may_have_a_body() {
+    let lengths = |method: &str, body: &[u8], headers: &[(&str, &str)]| {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let request = Request {
+            method: method.to_owned(),
+            body: body.to_vec(),
+            headers: headers.collect(),
+            ..Request::get("/")
+        };
+        let ProbeKind::Http(http) = kind(request.clone()) else {
+            unreachable!()
+        };
+        let text = http.text(&request, "192.0.2.1:80".parse().unwrap());
+        let text = String::from_utf8(text).unwrap().to_lowercase();
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("content-length: "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths("GET", b"", &[]), [""; 0]);
+    assert_eq!(lengths("POST", b"", &[]), ["0"]);
+    assert_eq!(lengths("POST", b"hello", &[]), ["5"]);
+    assert_eq!(lengths("POST", b"hello", &[("content-length", "7")]), ["7"]);
+}
+
+#[test]
+fn a_server_is_called_by_its_host_without_the_port() {
+    for (host, name) in [
+        ("www.example.org", "www.example.org"),
+        ("www.example.org:8443", "www.example.org"),
+        ("[2001:db8::1]:8443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ] {
+        let request = Request {
+            host: Some(host.to_owned()),
+            ..Request::get("/")
+        };
+        assert_eq!(request.name(), Some(name));
+    }
+}
+
+#[tokio::test]
 async fn informational_responses_are_passed_over() {
     let server =
         answering("HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n").await;

@@ -48,7 +48,9 @@ pub(super) fn length(input: &[u8]) -> Result<Option<usize>, NoFrame> {
         return Ok(None);
     };
     let fold = |sum: usize, byte: &u8| (sum << 8) | usize::from(*byte);
-    Ok(Some(2 + count + digits.iter().fold(0, fold)))
+    // Where a usize has 32 bits, the sum may be more than it holds.
+    let content = digits.iter().fold(0, fold);
+    Ok(Some(content.saturating_add(2 + count)))
 }
 
 /// Takes the first value off: its tag and content.
