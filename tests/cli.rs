@@ -330,7 +330,33 @@ fn a_key_that_cannot_be_written_is_told() {
     let (_, file) = file_in(&folder, "none/cluster.key");
     let (code, stdout, stderr) = run(&["key", "generate", &file]);
     assert_eq!((code, stdout.as_str()), (1, ""));
-    assert!(stderr.contains("No such file or directory"), "{stderr}");
+    assert!(stderr.contains("no such file or directory"), "{stderr}");
+}
+
+#[test]
+fn what_the_system_refuses_is_told_in_words_and_not_by_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, none) = file_in(&folder, "none/file");
+    let (_, key) = file_in(&folder, "file/key");
+    fs::write(folder.path().join("file"), "").unwrap();
+    let here = folder.path().to_str().unwrap();
+    for arguments in [
+        &["check", "--no-host", &none][..],
+        &["check", "--no-host", here],
+        &["key", "generate", &none],
+        &["key", "generate", &key],
+        &["replay", &none],
+        &["replay", here],
+        &["run", "--config", &none],
+        &["status", "--config", &none],
+        &["status", "--socket", &none],
+        &["status", "--socket", &key],
+    ] {
+        let (code, _, stderr) = run(arguments);
+        assert_ne!(code, 0, "{arguments:?}");
+        assert!(stderr.contains(here), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains("os error"), "{arguments:?}: {stderr}");
+    }
 }
 
 #[test]
@@ -456,7 +482,7 @@ fn a_missing_configuration_is_told() {
     let (code, stdout, stderr) = run(&["check", &file]);
     assert_eq!((code, stdout.as_str()), (1, ""));
     assert!(
-        stderr.contains(&file) && stderr.contains("No such file"),
+        stderr.contains(&file) && stderr.contains("no such file"),
         "{stderr}"
     );
 }

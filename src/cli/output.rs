@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use ipvs::netlink::words;
+
 use super::Exit;
 use crate::config;
 
@@ -21,7 +23,10 @@ pub fn print(text: &str) -> Result<(), Exit> {
         Ok(()) => Ok(()),
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Err(Exit::Done),
         Err(err) => {
-            complain(&format_args!("cannot write to standard output: {err}"));
+            complain(&format_args!(
+                "cannot write to standard output: {}",
+                words(&err)
+            ));
             Err(Exit::Failed)
         }
     }

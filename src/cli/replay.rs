@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
+use ipvs::netlink::words;
+
 use super::Exit;
 use super::args::ReplayArgs;
 use super::format::harmless_lines;
@@ -17,7 +19,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
     let file = match File::open(&args.file) {
         Ok(file) => file,
         Err(error) => {
-            complain(&format_args!("cannot read {name}: {error}"));
+            complain(&format_args!("cannot read {name}: {}", words(&error)));
             return Exit::from(&error);
         }
     };
@@ -27,7 +29,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
         let text = match text {
             Ok(text) => text,
             Err(error) => {
-                complain(&format_args!("cannot read {name}: {error}"));
+                complain(&format_args!("cannot read {name}: {}", words(&error)));
                 return Exit::from(&error);
             }
         };

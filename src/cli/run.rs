@@ -2,6 +2,7 @@
 
 use std::io;
 
+use ipvs::netlink::words;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -72,7 +73,7 @@ fn guarded(args: &RunArgs, loaded: &Loaded) -> Option<Guard> {
     match Guard::spawn(command, first_charge(&loaded.config)) {
         Ok(guard) => Some(guard),
         Err(error) => {
-            tracing::error!(%error, "no guard: VIPs would stay behind if this process died");
+            tracing::error!(error = %words(&error), "no guard: VIPs would stay behind if this process died");
             None
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use ipvs::netlink::words;
 use probes::Tls;
 use probes::kinds::exec::Exec;
 use toml::de::{DeTable, DeValue};
@@ -114,7 +115,7 @@ fn regular(path: &str) -> Result<(), String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(format!("there is no file {path} on this host"))
         }
-        Err(error) => Err(format!("cannot read {path}: {error}")),
+        Err(error) => Err(format!("cannot read {path}: {}", words(&error))),
     }
 }
 

@@ -21,6 +21,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use ipvs::netlink::words;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Related, Report, Style};
@@ -117,8 +118,13 @@ pub struct Loaded {
 /// Everything that is wrong, in one report.
 pub fn load(path: &Path, host: &HostFacts) -> Result<Loaded, Report> {
     let name = path.display().to_string();
-    let bytes = read(path)
-        .map_err(|error| Report::of_file(&name, format!("cannot read {name}: {error}"), None))?;
+    let bytes = read(path).map_err(|error| {
+        Report::of_file(
+            &name,
+            format!("cannot read {name}: {}", words(&error)),
+            None,
+        )
+    })?;
     if bytes.len() as u64 > MAX_FILE {
         let text = format!("{name} is larger than {} MiB", MAX_FILE >> 20);
         return Err(Report::of_file(&name, text, None));

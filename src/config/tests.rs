@@ -126,9 +126,10 @@ fn a_missing_file_is_named() {
     .unwrap_err();
     let text = report.to_string();
     assert!(
-        text.contains("cannot read /nonexistent/caribe.toml: No such file"),
+        text.contains("cannot read /nonexistent/caribe.toml: no such file or directory"),
         "{text}"
     );
+    assert!(!text.contains("os error"), "{text}");
 }
 
 #[test]

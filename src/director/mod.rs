@@ -46,6 +46,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipvs::Kernel;
+use ipvs::netlink::words;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -93,7 +94,7 @@ pub enum Error {
     #[error("the system gives no random numbers")]
     Random,
     /// The file to record to.
-    #[error("cannot record to {}: {source}", path.display())]
+    #[error("cannot record to {}: {}", path.display(), words(source))]
     Record {
         /// The file.
         path: PathBuf,
@@ -101,10 +102,10 @@ pub enum Error {
         source: io::Error,
     },
     /// No thread.
-    #[error("cannot start a thread: {0}")]
+    #[error("cannot start a thread: {}", words(.0))]
     Thread(#[from] io::Error),
     /// The watchdog device.
-    #[error("cannot feed the watchdog {}: {source}", device.display())]
+    #[error("cannot feed the watchdog {}: {}", device.display(), words(source))]
     Watchdog {
         /// The device.
         device: PathBuf,
@@ -187,7 +188,7 @@ impl Director {
         match realtime::lock_memory() {
             Ok(true) => {}
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
-            Err(error) => tracing::warn!(%error, "memory is not locked"),
+            Err(error) => tracing::warn!(error = %words(&error), "memory is not locked"),
         }
         let session = random()?;
         let last_word = Heartbeat::last_word(&settings, session);

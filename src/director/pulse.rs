@@ -21,6 +21,7 @@ use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ipvs::netlink::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{mpsc, oneshot};
 
@@ -80,7 +81,7 @@ impl Pulse {
             .name("heartbeat".to_owned())
             .spawn(move || {
                 if let Err(error) = realtime::raise_priority() {
-                    tracing::warn!(%error, "heartbeats run without real-time priority");
+                    tracing::warn!(error = %words(&error), "heartbeats run without real-time priority");
                 }
                 work.run();
             })?;

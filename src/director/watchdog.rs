@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ipvs::netlink::words;
 use sd_notify::NotifyState;
 
 use super::Error;
@@ -129,12 +130,12 @@ impl Feeder {
         if self.manager
             && let Err(error) = sd_notify::notify(&[NotifyState::Watchdog])
         {
-            tracing::warn!(%error, "the service manager's watchdog was not fed");
+            tracing::warn!(error = %words(&error), "the service manager's watchdog was not fed");
         }
         if let Some(device) = &mut self.device
             && let Err(error) = device.write_all(b"\0")
         {
-            tracing::warn!(%error, "the watchdog device was not fed");
+            tracing::warn!(error = %words(&error), "the watchdog device was not fed");
         }
     }
 
@@ -142,7 +143,7 @@ impl Feeder {
         if let Some(mut device) = self.device
             && let Err(error) = device.write_all(MAGIC)
         {
-            tracing::error!(%error, "the watchdog device goes on waiting");
+            tracing::error!(error = %words(&error), "the watchdog device goes on waiting");
         }
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ipvs::netlink::words;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -26,7 +27,7 @@ pub(super) struct Standby {
 
 /// The file could not be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}, so a restart forgets what was ordered: {source}", path.display())]
+#[error("cannot {action} {}, so a restart forgets what was ordered: {}", path.display(), words(source))]
 pub struct SaveError {
     action: &'static str,
     path: PathBuf,

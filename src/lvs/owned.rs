@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ipvs::ServiceKey;
+use ipvs::netlink::words;
 
 /// The services that this daemon, or a run of it before, has put into the kernel's table.
 #[derive(Debug)]
@@ -20,7 +21,10 @@ pub struct Owned {
 #[derive(Debug, thiserror::Error)]
 pub enum OwnedError {
     /// The file cannot be read or written.
-    #[error("cannot {action} {path}, where the services that are ours are noted: {source}")]
+    #[error(
+        "cannot {action} {path}, where the services that are ours are noted: {}",
+        words(source)
+    )]
     File {
         /// `read` or `write`.
         action: &'static str,

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
+use ipvs::netlink::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -76,7 +77,7 @@ fn read(input: &Stdin, unread: &mut Vec<u8>, watch: &mut Watch) {
         Ok(length) => unread.extend_from_slice(&buffer[..length]),
         Err(Errno::INTR) => {}
         Err(error) => {
-            tracing::error!(%error, "the daemon cannot be heard");
+            tracing::error!(error = %words(&error.into()), "the daemon cannot be heard");
             watch.handle_end(clock::now());
         }
     }

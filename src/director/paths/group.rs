@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use ipvs::netlink::words;
 use socket2::{InterfaceIndexOrAddress, Socket};
 
 use super::{BURST, OpenError, udp};
@@ -187,7 +188,8 @@ impl Group {
                 if !self.told {
                     let address = self.address.ip;
                     let interface = self.address.interface.as_deref();
-                    tracing::warn!(%address, interface, %error, "cannot open heartbeat path");
+                    let error = words(&error);
+                    tracing::warn!(%address, interface, error, "cannot open heartbeat path");
                     self.told = true;
                 }
                 self.retry = Some(now + RETRY);

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use ipvs::netlink::words;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::termios::{
     ControlModes, InputModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr,
@@ -158,7 +159,8 @@ impl Serial {
             }
             Err(error) => {
                 if !self.told {
-                    tracing::warn!(device = %self.device.display(), %error, "cannot open serial line");
+                    let error = words(&error);
+                    tracing::warn!(device = %self.device.display(), error, "cannot open serial line");
                     self.told = true;
                 }
                 self.retry = Some(now + RETRY);

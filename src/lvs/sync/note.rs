@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ipvs::netlink::words;
+
 use super::Note;
 
 /// A [`Note`] and its file.
@@ -27,7 +29,7 @@ impl NoteFile {
         };
         let note = note.unwrap_or_else(|error| {
             let path = path.display();
-            tracing::error!(%path, %error, "cannot read what is to be restored at the end");
+            tracing::error!(%path, error = %words(&error), "cannot read what is to be restored at the end");
             Note::default()
         });
         Self { path, note }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use ipvs::netlink::words;
 use ipvs::{Command, Kernel, SyncDaemon};
 
 use super::{Actual, Desired, Host, Note, NoteFile, Started, Step, plan};
@@ -126,7 +127,9 @@ impl<H: Host> Work<H> {
                         tracing::warn!(name, "the kernel has no such setting; going without");
                     }
                 }
-                Err(error) => problems.push(format!("cannot read net.ipv4.vs.{name}: {error}")),
+                Err(error) => {
+                    problems.push(format!("cannot read net.ipv4.vs.{name}: {}", words(&error)))
+                }
             }
         }
         Ok(Actual {
@@ -142,7 +145,7 @@ impl<H: Host> Work<H> {
                 return self
                     .host
                     .write(name, value)
-                    .map_err(|error| format!("cannot {step}: {error}"));
+                    .map_err(|error| format!("cannot {step}: {}", words(&error)));
             }
             Step::Stop(role) => Command::StopDaemon(*role),
             Step::Start(daemon) => Command::StartDaemon(daemon.clone()),
@@ -153,7 +156,7 @@ impl<H: Host> Work<H> {
     fn write_note(&mut self, note: Note) {
         if let Err(error) = self.note.set(note) {
             let path = self.note.path().display().to_string();
-            tracing::error!(%error, path, "a restart will not know what to restore");
+            tracing::error!(error = %words(&error), path, "a restart will not know what to restore");
         }
     }
 
