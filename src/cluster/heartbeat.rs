@@ -26,7 +26,7 @@ pub struct Heartbeat {
     pub digest: Digest,
     /// It stops, and will not take any group.
     pub stopping: bool,
-    /// Whoever hears this shall say so at once.
+    /// Whoever hears this shall say so at once, in a heartbeat that does not ask for the same.
     pub answer: bool,
     /// What it has heard last, from each director that it has heard.
     pub echoes: BTreeMap<String, Echo>,

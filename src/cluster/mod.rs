@@ -48,6 +48,8 @@
 //!   if it does not, for deadtime since it was first heard again, we leave, since it cannot know.
 //!   Whoever stays claims a newer epoch and announces its addresses, when it has won and again
 //!   when the other has left.
+//!   It also outbids a newer claim of somebody who has left unheard, but not of one whom only a
+//!   third director hears and says to be active: the two would outbid each other without an end.
 //! - Active, and a fit and ready peer that hears us is better: unfit, we hand over at once; with
 //!   automatic failback after its delay, if more than a name or readiness is between us. The same
 //!   when an operator says so, or wants us to stand by, or when the daemon stops.
@@ -63,6 +65,10 @@
 //!   anything is said, unless every peer is heard at once (sent within two keepalives), holds
 //!   nothing, and knows of no other owner. Then nothing is taken until those that were alive have
 //!   answered or deadtime is over.
+//!
+//! A change is said at once, four times within a keepalive or until everybody has echoed it, and
+//! whoever hears that answers at once. What is only an answer asks for none: five directors with
+//! something to say would otherwise answer each other's answers, more with each travel.
 //!
 //! An epoch is one more than the newest known. The owner of a group is the active director with the
 //! newest.

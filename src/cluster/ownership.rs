@@ -8,6 +8,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use peers::said_held;
 pub(super) use peers::{View, best_candidate, earlier, unsuited};
 
 use super::event::{Ask, Left, Taken};
@@ -258,22 +259,23 @@ impl Group {
     /// may believe in another owner: there were rivals that hear us and that we have just been
     /// found to outrank, a newer claim of somebody who has left before we heard of it, or somebody
     /// who is heard again and has left already what it may have had while it was silent.
-    pub(super) fn prevail(&mut self, peers: &[View<'_>], rules: Rules) -> bool {
+    pub(super) fn prevail(&mut self, me: Me<'_>, peers: &[View<'_>]) -> bool {
         let mut beaten = false;
-        let mut undecided = false;
+        // Somebody whom only others hear may have the group still, and would outbid us in turn.
+        let mut undecided = peers.iter().any(|peer| said_held(me, *peer, peers));
         for peer in peers.iter().filter(|peer| self.rivals.contains(peer.name)) {
             beaten |= peer.hears_us && self.beaten.insert(peer.name.to_owned());
             undecided |= !peer.hears_us;
         }
         let outbid = self.role == Role::Active && self.seen > self.epoch && !undecided;
         if beaten || outbid {
-            self.outbid(rules);
+            self.outbid(me.rules);
         }
         let back = peers
             .iter()
             .filter(|peer| peer.alive && self.missed.remove(peer.name))
             .count();
-        beaten || outbid || back > 0 && rules.keep(Rule::ReturnIsAnnounced)
+        beaten || outbid || back > 0 && me.rules.keep(Rule::ReturnIsAnnounced)
     }
 
     /// Starts to leave: at once, or once whom it is offered to has claimed it.

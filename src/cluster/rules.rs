@@ -48,6 +48,8 @@ pub(super) enum Rule {
     EpochGrows,
     /// A change is said at once.
     ChangesAreUrgent,
+    /// What is said because somebody asked asks for no answer itself.
+    AnswersAskNothing,
 }
 
 /// Which rules are kept: all of them, outside tests.

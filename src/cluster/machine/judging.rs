@@ -102,7 +102,7 @@ impl Machine {
             let (verdict, at) = group.judge(me, &views, self.now);
             self.judge_at = earlier(self.judge_at, at);
             match verdict {
-                Verdict::Keep => announce |= group.prevail(&views, self.rules),
+                Verdict::Keep => announce |= group.prevail(me, &views),
                 Verdict::Unfit => {
                     self.outputs.push_back(event(Event::Unfit {
                         group: name.clone(),

@@ -45,7 +45,8 @@ impl Machine {
         }
         let urgently = self.changed && self.rules.keep(Rule::ChangesAreUrgent);
         let again = self.urgent.is_some_and(|urgent| urgent.next <= self.now);
-        if !urgently && !again && !self.answer && self.next_beat > self.now {
+        let unasked = urgently || again || self.next_beat <= self.now;
+        if !unasked && !self.answer {
             return;
         }
         self.counter += 1;
@@ -70,11 +71,13 @@ impl Machine {
         self.sent
             .add(self.counter, self.now, self.settings.deadtime());
         self.counters.sent += 1;
-        let heartbeat = self.heartbeat();
+        // An answer to an answer would have one of its own.
+        let asks = self.urgent.is_some() && (unasked || !self.rules.keep(Rule::AnswersAskNothing));
+        let heartbeat = self.heartbeat(asks);
         self.outputs.push_back(Output::Send(heartbeat));
     }
 
-    fn heartbeat(&self) -> Heartbeat {
+    fn heartbeat(&self, asks: bool) -> Heartbeat {
         let echoes: BTreeMap<String, Echo> = self
             .peers
             .iter()
@@ -106,7 +109,7 @@ impl Machine {
             clock: Duration::from_micros(micros::of(self.now - self.born)),
             digest: self.settings.digest,
             stopping: self.stop != Stop::No,
-            answer: self.urgent.is_some(),
+            answer: asks,
             echoes,
             claims,
             stations: self.stations.clone(),

@@ -3,7 +3,7 @@
 mod heard;
 mod moves;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::hosts::Host;
 use super::network::Datagram;
@@ -11,6 +11,9 @@ use super::{GROUPS, KEEPALIVE, MAX_DELAY, MAX_LATENESS, MAX_RELEASE, NAMES, Worl
 use crate::clock::Time;
 use crate::cluster::event::{DeathCause, Left};
 use crate::cluster::heartbeat::{Heartbeat, Role};
+
+/// So many heartbeats a director sends within a keepalive at most.
+const MOST_SAID: usize = 40;
 
 /// What has been seen so far.
 #[derive(Default)]
@@ -57,6 +60,8 @@ pub(super) struct Checks {
     alone: BTreeMap<(usize, u64), Time>,
     /// Why the last one left each group.
     left: BTreeMap<(usize, String), Left>,
+    /// What each has said within the last keepalive.
+    said: BTreeMap<usize, VecDeque<Time>>,
 }
 
 /// The owner that was named, and when.

@@ -151,3 +151,64 @@ fn a_restarted_director_is_known_at_once_and_does_not_take_what_another_has() {
         1
     );
 }
+
+/// Directors that have all been alone, and then hear only their neighbours in a row.
+fn row(names: &[&str]) -> Net {
+    let mut net = Net::new(names);
+    net.run_for(millis(500));
+    let pairs = || (1..names.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+    for (i, j) in pairs() {
+        net.cut_both(names[i], names[j]);
+    }
+    net.run_for(millis(2000));
+    assert_eq!(net.active().len(), names.len());
+    for (i, j) in pairs().filter(|(i, j)| i - j == 1) {
+        for (from, to) in [(i, j), (j, i)] {
+            net.cut.remove(&(name(names[from]), name(names[to])));
+        }
+    }
+    net.run_for(millis(500));
+    net.log.clear();
+    // One of them has had more rivals than another.
+    let first = net.machines.get_mut(names[0]).unwrap();
+    let rules = first.rules;
+    first.groups.get_mut("g").unwrap().outbid(rules);
+    net
+}
+
+/// How often anybody announces and how many heartbeats are sent, in a second.
+fn restlessness(net: &mut Net) -> (usize, u64) {
+    let sent = |net: &Net| {
+        let machines = net.machines.values();
+        machines
+            .map(|it| it.status(net.now).counters.sent)
+            .sum::<u64>()
+    };
+    let before = sent(net);
+    net.run_for(millis(1000));
+    let announced = net
+        .log
+        .iter()
+        .filter(|(_, _, output)| matches!(output, Output::Announce { .. }));
+    (announced.count(), sent(net) - before)
+}
+
+#[test]
+fn two_that_only_a_third_hears_do_not_outbid_each_other() {
+    let mut net = row(&["a", "c", "b"]);
+    assert_eq!(net.active(), ["a", "b"]);
+    let (announced, sent) = restlessness(&mut net);
+    assert_eq!(announced, 0);
+    let beats = u64::try_from(millis(1000).as_nanos() / KEEPALIVE.as_nanos()).unwrap();
+    assert!(sent <= 3 * (beats + 1), "{sent}");
+}
+
+#[test]
+fn two_that_know_each_other_by_hearsay_of_hearsay_outbid_each_other_at_leisure() {
+    let mut net = row(&["a", "c", "d", "b"]);
+    assert_eq!(net.active(), ["a", "b"]);
+    let (announced, sent) = restlessness(&mut net);
+    let beats = usize::try_from(millis(1000).as_nanos() / KEEPALIVE.as_nanos()).unwrap();
+    assert!(announced <= beats, "{announced}");
+    assert!(sent < 400, "{sent}");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::name_of;
+use super::{MOST_SAID, name_of};
 use crate::clock::Time;
 use crate::cluster::event::Answer;
 use crate::cluster::heartbeat::{Heartbeat, Role};
@@ -91,6 +91,7 @@ impl World {
         i: usize,
         heartbeat: &Heartbeat,
     ) -> Result<(), String> {
+        self.check_talk(i)?;
         if !self.checks.resumed.remove(&i) {
             return Ok(());
         }
@@ -113,6 +114,23 @@ impl World {
             {
                 return Err(format!("{} serves {group} after a pause", NAMES[i]));
             }
+        }
+        Ok(())
+    }
+
+    /// Nobody talks without an end, however much there is to say.
+    fn check_talk(&mut self, i: usize) -> Result<(), String> {
+        let said = self.checks.said.entry(i).or_default();
+        said.push_back(self.now);
+        while said.front().is_some_and(|at| *at + KEEPALIVE < self.now) {
+            said.pop_front();
+        }
+        let count = said.len();
+        if count > MOST_SAID {
+            return Err(format!(
+                "{} says {count} heartbeats within a keepalive",
+                NAMES[i]
+            ));
         }
         Ok(())
     }
