@@ -62,7 +62,7 @@
 //!   at every moment one forwards.
 //! - Who stands by takes nothing, and gives what it has to the first peer that is fit and ready.
 //! - Not run for longer than deadtime: another may have taken over. Every group is left before
-//!   anything is said, unless every peer is heard at once (sent within two keepalives), holds
+//!   anything is said, unless every peer is heard at once (sent within two keepalives by its clock), holds
 //!   nothing, and knows of no other owner. Then nothing is taken until those that were alive have
 //!   answered or deadtime is over.
 //!

@@ -104,8 +104,10 @@ impl World {
             };
             let other = (0..self.hosts.len())
                 .find(|j| *j != i && active_since(*j).is_some_and(|since| since < recently));
-            // Where it had been active long before, this is a conflict, not a pause.
+            // Where it had been active long before, this is a conflict, not a pause. How old the
+            // words of one are whose clock has leapt ahead nobody can tell.
             if let Some(other) = other
+                && !self.checks.leapt.contains(&other)
                 && claim.role == Role::Active
                 && self.checks.paused.get(&i).is_some_and(|at| {
                     active_since(other).is_some_and(|since| since > *at)
