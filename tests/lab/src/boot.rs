@@ -1,5 +1,9 @@
 //! Boots a User-Mode Linux kernel as an ordinary process and reports what became of it.
 
+mod meter;
+
+pub use meter::Reading;
+
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -36,6 +40,8 @@ pub struct Guest {
     pub limit: Option<Duration>,
     /// What becomes of its console.
     pub console: Console,
+    /// Whether it can ask what it takes of the processors ([`Lab::processor`]).
+    pub metered: bool,
 }
 
 /// What becomes of a guest's console.
@@ -85,6 +91,7 @@ pub fn kernel_test(path: &str, body: impl FnOnce(&Lab)) {
                     .into(),
                 limit: Some(TEST_LIMIT),
                 console: Console::Kept,
+                metered: false,
             };
             match guest.run() {
                 Ok(ended) if ended.status == 0 => {}
@@ -193,6 +200,8 @@ impl Guest {
         let mut child = command
             .spawn()
             .map_err(|e| format!("cannot start linux.uml: {e}"))?;
+        // Its process group has its number, or, at a terminal, is that of whoever sits there.
+        let _meter = (self.metered && !interactive).then(|| meter::Meter::start(child.id(), out));
         let console = Tail::follow(&mut child, &out.join("console.txt"), self.console)?;
         let hung = !self.wait(&mut child)?;
         let last_lines = console.map(Tail::finish).unwrap_or_default();

@@ -10,11 +10,15 @@
 //! --------------------+--------+-------------------------- heartbeat: 10.9.0.0/24
 //! ```
 
+mod server;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Cable, Director, Host, Lab, Process, director, until};
+pub use server::RealServer;
+
+use crate::{Cable, Director, Host, Lab, director, until};
 
 /// How the directors' packets reach the servers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,16 +97,6 @@ pub struct Farm {
     pub vip: SocketAddr,
 }
 
-/// A real server: a host with nginx, which answers every request with the host's name.
-#[derive(Debug)]
-pub struct RealServer {
-    /// The host.
-    pub host: Host,
-    /// Where directors send packets for it.
-    pub address: String,
-    nginx: Option<Process>,
-}
-
 /// Address number `last` of the service network.
 #[must_use]
 pub fn service_address(family: Family, last: u8) -> String {
@@ -135,26 +129,6 @@ const CLIENT: u8 = 100;
 /// The address that servers behind NAT send everything to; it moves along with the VIP.
 const GATEWAY: u8 = 1;
 
-const NGINX: &str = "
-daemon off;
-master_process off;
-worker_processes 1;
-pid /run/caribe/nginx.pid;
-error_log stderr;
-events { worker_connections 4096; }
-http {
-    access_log off;
-    keepalive_timeout 600s;
-    keepalive_requests 1000000;
-    default_type text/plain;
-    server {
-        listen 80;
-        listen [::]:80 ipv6only=on;
-        return 200 \"NAME\\n\";
-    }
-}
-";
-
 impl Farm {
     /// Builds the hosts and starts the servers; the directors are configured but not started.
     ///
@@ -184,29 +158,7 @@ impl Farm {
         let client = lab.host("client");
         client.connect(&service, "eth0", &[&on_service(CLIENT)]);
 
-        let mut servers = Vec::new();
-        for (number, last) in (1..).zip(RS) {
-            let host = lab.host(&format!("rs{number}"));
-            if mode != Mode::Nat {
-                host.connect(&service, "eth0", &[&on_service(last)]);
-            }
-            if mode != Mode::Direct {
-                host.connect(&inner, "eth1", &[&format!("{}/24", inner_address(last))]);
-            }
-            let vip = service_address(family, VIP);
-            prepare_server(&host, mode, family, &vip);
-            let address = match mode {
-                Mode::Direct => service_address(family, last),
-                Mode::Nat | Mode::Tunnel => inner_address(last),
-            };
-            let mut server = RealServer {
-                host,
-                address,
-                nginx: None,
-            };
-            server.start();
-            servers.push(server);
-        }
+        let servers = RealServer::all(lab, mode, family, &service, &inner);
 
         let config = config(mode, family, settings);
         let key = "6b".repeat(32);
@@ -321,61 +273,6 @@ fn bracketed(address: &str) -> String {
         format!("[{address}]")
     } else {
         address.to_owned()
-    }
-}
-
-/// Makes a host ready to be a real server, as the manual of every LVS says.
-fn prepare_server(host: &Host, mode: Mode, family: Family, vip: &str) {
-    match (mode, family) {
-        (Mode::Direct, Family::V4) => {
-            quiet_arp(host);
-            host.ip(&[format!("address add {vip}/32 dev lo")]);
-        }
-        (Mode::Direct, Family::V6) => host.ip(&[format!("address add {vip}/128 dev lo nodad")]),
-        (Mode::Nat, _) => host.ip(&[format!("route add default via {}", inner_address(GATEWAY))]),
-        (Mode::Tunnel, _) => {
-            quiet_arp(host);
-            host.ip(&[
-                format!("address add {vip}/32 dev tunl0"),
-                "link set tunl0 up".to_owned(),
-            ]);
-            host.sysctl("net/ipv4/conf/tunl0/rp_filter", "0");
-        }
-    }
-}
-
-/// Never answers for an address of another interface, never announces one.
-fn quiet_arp(host: &Host) {
-    host.sysctl("net/ipv4/conf/all/arp_ignore", "1");
-    host.sysctl("net/ipv4/conf/all/arp_announce", "2");
-}
-
-impl RealServer {
-    /// Starts nginx and waits until it answers.
-    ///
-    /// # Panics
-    ///
-    /// When it does not.
-    pub fn start(&mut self) {
-        self.host.write(
-            "/run/caribe/nginx.conf",
-            0o644,
-            &NGINX.replace("NAME", self.host.name()),
-        );
-        self.nginx = Some(self.host.spawn(&["nginx", "-c", "/run/caribe/nginx.conf"]));
-        let host = &self.host;
-        until(
-            &format!("nginx answers on {}", host.name()),
-            Duration::from_secs(20),
-            || host.inside(|| std::net::TcpStream::connect(("127.0.0.1", 80)).is_ok()),
-        );
-    }
-
-    /// Kills nginx with SIGKILL.
-    pub fn kill(&mut self) {
-        if let Some(mut nginx) = self.nginx.take() {
-            nginx.kill();
-        }
     }
 }
 

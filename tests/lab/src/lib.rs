@@ -30,6 +30,7 @@ pub mod line;
 pub mod net;
 pub mod packages;
 pub mod traffic;
+pub mod transfers;
 pub mod wait;
 
 pub use client::{Load, Report};

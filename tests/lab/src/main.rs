@@ -135,12 +135,11 @@ fn main() -> ExitCode {
         Action::Host(action) => action(rest),
         Action::Guest { console, limit, .. } => {
             cargo(&["build", "--quiet", "--package", "caribe", "--bins"], &[])
-                .and_then(|()| boot(name, rest, console, limit))
+                .and_then(|()| boot(name, rest, console, limit, false))
         }
         Action::Measurement(_) if cfg!(debug_assertions) => optimised(&args),
-        Action::Measurement(_) => {
-            bench::on_host(rest).and_then(|()| boot(name, rest, Console::Shown, Some(bench::LIMIT)))
-        }
+        Action::Measurement(_) => bench::on_host(rest)
+            .and_then(|()| boot(name, rest, Console::Shown, Some(bench::LIMIT), true)),
     };
     match outcome {
         Ok(status) => ExitCode::from(status),
@@ -153,6 +152,7 @@ fn boot(
     rest: &[String],
     console: Console,
     limit: Option<Duration>,
+    metered: bool,
 ) -> Result<u8, String> {
     let args = std::iter::once(name.to_owned())
         .chain(rest.iter().cloned())
@@ -162,6 +162,7 @@ fn boot(
         args,
         limit,
         console,
+        metered,
     }
     .run()?;
     if console == Console::Shown && ended.status != 0 {

@@ -7,6 +7,7 @@
 mod bare;
 mod calm;
 mod client;
+mod crowd;
 mod load;
 mod pair;
 mod vips;
@@ -42,7 +43,7 @@ enum Measure {
     Missed(Fault),
     /// When the last of many VIPs is announced after a cut.
     Announced,
-    /// The processor time of an idle pair for each second.
+    /// What an idle pair takes of the processor in each second.
     Idle,
 }
 
@@ -86,6 +87,9 @@ struct Reading {
 /// Measured only if it is asked for by name: it takes ten minutes for each of them.
 const CALM: &str = "calm";
 
+/// A handover and a failback with traffic through the directors.
+const CROWDED: &str = "there and back";
+
 /// Measures everything, or the rows whose names begin as `only` says, so many times and prints a
 /// table.
 ///
@@ -116,7 +120,7 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
         for run in 0..runs {
             for peer in [Peer::Keepalived, Peer::Caribe] {
                 let reading = pair
-                    .measure(peer, &setting, *measure)
+                    .measure(lab, peer, &setting, *measure)
                     .map_err(|why| format!("{name}: {why}"))?;
                 let millis = reading.time.as_secs_f64() * 1e3;
                 say(&format!("{name} {peer:?} {run}: {millis:.1} ms"));
@@ -136,6 +140,9 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     if !only.is_empty() && CALM.starts_with(only) {
         table = calm(&pair, runs)?;
     }
+    if CROWDED.starts_with(only) {
+        table.push_str(&pair.crowded(lab, runs, TENTH)?);
+    }
     let late = "lateness";
     if late.starts_with(only) {
         let [ours, floor] = pair.lateness(SHORTEST)?;
@@ -150,8 +157,8 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     }
     say(&format!(
         "\n{table}\na gap is the longest time without an answer, in ms; lost is the median of packets\n\
-         1,000 VIPs: until the last one is announced; idle: processor time of both, in ms\n\
-         a second, of which the guest's kernel counts ticks of 10 ms"
+         1,000 VIPs: until the last one is announced; idle: what both take of the\n\
+         processor in ms a second, guest's kernel included"
     ));
     Ok(())
 }
@@ -189,7 +196,13 @@ fn figures(all: &[Reading]) -> (f64, String) {
 }
 
 impl Pair {
-    fn measure(&self, peer: Peer, setting: &Setting, measure: Measure) -> Result<Reading, String> {
+    fn measure(
+        &self,
+        lab: &Lab,
+        peer: Peer,
+        setting: &Setting,
+        measure: Measure,
+    ) -> Result<Reading, String> {
         let alone = |time| Reading { time, lost: None };
         match measure {
             Measure::Missed(fault) => self.missed(peer, setting, fault).map(|missed| Reading {
@@ -197,7 +210,7 @@ impl Pair {
                 lost: Some(missed.packets),
             }),
             Measure::Announced => self.last_announced(peer, setting).map(alone),
-            Measure::Idle => self.idle(peer, setting).map(alone),
+            Measure::Idle => self.idle(lab, peer, setting).map(alone),
         }
     }
 

@@ -8,6 +8,7 @@ fn guest(name: &str, limit: Duration) -> Guest {
         args: Vec::new(),
         limit: Some(limit),
         console: Console::Kept,
+        metered: false,
     }
 }
 

@@ -5,14 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lab::{director, wait};
+use lab::{Lab, director, wait};
 use serde_json::Value;
 
+use super::super::say;
 use super::bare::BareBeats;
-use super::pair::{LIMIT, Pair, Peer, Setting};
+use super::pair::{Daemon, LIMIT, Pair, Peer, Setting};
 
-/// How long an idle pair, or a busy one, is watched.
-const WATCHED: Duration = Duration::from_secs(20);
+/// How long an idle pair is watched, and for half of it the guest without one.
+const IDLE: Duration = Duration::from_secs(30);
+/// A stretch of that in which a daemon does everything that it does again and again.
+const STRETCH: Duration = Duration::from_secs(10);
+/// How long a busy pair is watched at least.
+const BUSY: Duration = Duration::from_secs(60);
+/// What a start, or an end, does is over after so long.
+const SETTLES: Duration = Duration::from_secs(5);
 const SERVICES: u32 = 1000;
 const SERVERS: u32 = 10;
 /// Where the lines that delete every service are.
@@ -21,20 +28,30 @@ const DELETIONS: &str = "/run/caribe/deletions";
 const FIRST_SERVER: [u8; 4] = [10, 88, 0, 1];
 
 impl Pair {
-    /// Processor time of both daemons of an idle pair, for each second.
-    pub(super) fn idle(&self, peer: Peer, setting: &Setting) -> Result<Duration, String> {
+    /// What an idle pair takes of the processor in each second: what the guest takes with it, less
+    /// what it takes without.
+    pub(super) fn idle(
+        &self,
+        lab: &Lab,
+        peer: Peer,
+        setting: &Setting,
+    ) -> Result<Duration, String> {
+        let without = taken(lab, IDLE / 2)?;
         let mut daemons = self
             .start(peer, setting)
             .ok_or_else(|| format!("{peer:?} did not start"))?;
-        // What a start does is over.
-        pass(Duration::from_secs(3));
-        let used = || daemons.iter().map(|it| it.processor()).sum::<Duration>();
-        let (before, start) = (used(), Instant::now());
-        pass(WATCHED);
-        let spent = used().saturating_sub(before);
-        let each = spent.div_f64(start.elapsed().as_secs_f64());
+        let wakings = || daemons.iter().map(Daemon::wakings).sum::<u64>();
+        let (woken, start) = (wakings(), Instant::now());
+        let with = taken(lab, IDLE);
+        let (woken, passed) = (wakings().saturating_sub(woken), start.elapsed().as_secs());
         self.end(&mut daemons);
-        Ok(each)
+        let with = with?;
+        say(&format!(
+            "{peer:?}: {with:.1?} in each second, {without:.1?} without; its threads are woken {} \
+             times a second",
+            woken.checked_div(passed).unwrap_or_default()
+        ));
+        Ok(with.saturating_sub(without))
     }
 
     /// By how much heartbeats were late at most, 999 of 1,000 and all, while 10,000 targets are
@@ -80,7 +97,7 @@ impl Pair {
         let bare = BareBeats::start([first, second], setting.interval)?;
         let start = Instant::now();
         let enough = wait::holds_within(LIMIT * 2, &mut || {
-            start.elapsed() > WATCHED * 3 && total(&self.delays()) > total(&before) + 8000
+            start.elapsed() > BUSY && total(&self.delays()) > total(&before) + 8000
         });
         let after = self.delays();
         let floor = bare.end();
@@ -206,6 +223,25 @@ fn quantiles(before: &[(u64, u64)], after: &[(u64, u64)]) -> [Duration; 2] {
         longest = below;
     }
     [most, longest].map(Duration::from_micros)
+}
+
+/// What this guest takes of the processor in each second, once what came before is over: in the
+/// stretch in which it took least, because what others do on this machine can only add to it.
+fn taken(lab: &Lab, time: Duration) -> Result<Duration, String> {
+    // To wait for nothing is to take nothing.
+    std::thread::sleep(SETTLES);
+    let before = lab.processor().len();
+    std::thread::sleep(time);
+    let readings = lab.processor();
+    let readings = readings.get(before..).unwrap_or_default();
+    let rates = readings.iter().filter_map(|earlier| {
+        let end = earlier.at + STRETCH;
+        let later = readings.iter().find(|later| later.at >= end)?;
+        Some(later.each_second_since(earlier))
+    });
+    rates
+        .min()
+        .ok_or_else(|| "nobody meters this guest".to_owned())
 }
 
 /// Lets time go by.

@@ -4,14 +4,17 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lab::farm::service_address;
-use lab::{Cable, Family, Host, Lab, Process, director, wait};
+use lab::{Bridge, Cable, Family, Host, Lab, Process, director, wait};
 use rustix::process::Signal;
 
 /// What a start, or a takeover, may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
 
 const KEEPALIVED: &str = "/run/caribe/keepalived.conf";
-const KEEPALIVED_CHILD: &str = "/run/caribe/v.pid";
+/// Where its children write their numbers.
+const KEEPALIVED_CHILDREN: [&str; 2] = ["/run/caribe/v.pid", "/run/caribe/c.pid"];
+/// The number in it is added to the priority of the instance.
+const PRIORITY: &str = "/run/caribe/priority";
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -31,6 +34,8 @@ pub(super) struct Setting {
     pub(super) more_vips: u32,
     /// More of caribe's configuration.
     pub(super) more: String,
+    /// Virtual servers of keepalived, which then tells the other of their connections.
+    pub(super) keepalived: String,
 }
 
 impl Setting {
@@ -40,6 +45,7 @@ impl Setting {
             misses: 3,
             more_vips: 0,
             more: String::new(),
+            keepalived: String::new(),
         }
     }
 }
@@ -49,6 +55,7 @@ pub(super) struct Pair {
     pub(super) directors: [Host; 2],
     pub(super) cables: [Cable; 2],
     pub(super) client: Host,
+    pub(super) switch: Bridge,
     pub(super) vip: Ipv4Addr,
 }
 
@@ -82,6 +89,7 @@ impl Pair {
             directors,
             cables,
             client,
+            switch,
             vip: Ipv4Addr::new(192, 0, 2, 80),
         }
     }
@@ -116,18 +124,17 @@ impl Pair {
             Peer::Keepalived => {
                 let priority = if index == 0 { 150 } else { 100 };
                 host.write(KEEPALIVED, 0o644, &keepalived_config(setting, priority));
-                host.spawn(&[
-                    "keepalived",
-                    "--dont-fork",
-                    "--log-console",
-                    "--vrrp",
-                    "--use-file",
-                    KEEPALIVED,
-                    "--pid",
-                    "/run/caribe/k.pid",
-                    "--vrrp_pid",
-                    KEEPALIVED_CHILD,
-                ])
+                let [vrrp, checkers] = KEEPALIVED_CHILDREN;
+                let mut argv = vec!["keepalived", "--dont-fork", "--log-console"];
+                argv.extend(["--use-file", KEEPALIVED, "--pid", "/run/caribe/k.pid"]);
+                argv.extend(["--vrrp_pid", vrrp]);
+                if setting.keepalived.is_empty() {
+                    argv.push("--vrrp");
+                } else {
+                    host.write(PRIORITY, 0o644, "0\n");
+                    argv.extend(["--checkers_pid", checkers]);
+                }
+                host.spawn(&argv)
             }
         };
         Daemon {
@@ -190,39 +197,50 @@ impl Daemon {
         }
     }
 
-    fn children(&self) -> Vec<String> {
+    /// Makes the VIP leave this one without a new configuration: to the one that prefers it if it
+    /// goes `back`, which is `first`.
+    pub(super) fn give_away(&self, first: &Self, back: bool) {
         match self.peer {
-            Peer::Caribe => Vec::new(),
+            Peer::Caribe => {
+                let program = director::program("caribe");
+                let _ = self.host.exec(&[&program, "handover", "vip"]);
+            }
             Peer::Keepalived => {
-                let read = self.host.exec(&["cat", KEEPALIVED_CHILD]);
-                vec![read.stdout.trim().to_owned()]
+                let weight = if back { "0\n" } else { "-100\n" };
+                first.host.write(PRIORITY, 0o644, weight);
             }
         }
     }
 
-    /// Processor time that all its processes have used, in user and in kernel mode, as far as the
-    /// kernel counts it.
-    pub(super) fn processor(&self) -> Duration {
+    /// How often its threads have been woken, all processes together (proc_pid_status(5)).
+    pub(super) fn wakings(&self) -> u64 {
         let pid = self.process.pid().to_string();
         let found = self.host.exec(&["pgrep", "-P", &pid]);
         let all = std::iter::once(pid.as_str()).chain(found.stdout.lines());
-        all.map(used).sum()
+        all.map(wakings_of).sum()
+    }
+
+    fn children(&self) -> Vec<String> {
+        match self.peer {
+            Peer::Caribe => Vec::new(),
+            Peer::Keepalived => KEEPALIVED_CHILDREN
+                .iter()
+                .map(|file| self.host.exec(&["cat", file]).stdout.trim().to_owned())
+                .filter(|pid| !pid.is_empty())
+                .collect(),
+        }
     }
 }
 
-/// Of one process with all its threads.
-fn used(pid: &str) -> Duration {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", pid.trim())) else {
-        return Duration::ZERO;
-    };
+fn wakings_of(pid: &str) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", pid.trim()));
+    let threads = threads.into_iter().flatten().flatten();
     threads
-        .flatten()
         .filter_map(|thread| {
-            // Nanoseconds on the processor (Documentation/scheduler/sched-stats.rst); ticks would
-            // be too coarse.
-            let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            let nanos = text.split(' ').next()?.parse().ok()?;
-            Some(Duration::from_nanos(nanos))
+            let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+            let mut lines = status.lines();
+            let count = lines.find_map(|it| it.strip_prefix("voluntary_ctxt_switches:"))?;
+            count.trim().parse::<u64>().ok()
         })
         .sum()
 }
@@ -268,10 +286,20 @@ fn keepalived_config(setting: &Setting, priority: u8) -> String {
     } else {
         format!(" virtual_ipaddress_excluded {{\n{more} }}\n")
     };
+    let (globals, track, file) = if setting.keepalived.is_empty() {
+        ("", "", String::new())
+    } else {
+        (
+            " lvs_sync_daemon eth0 vip\n",
+            " track_file {\n  priority weight 1\n }\n",
+            format!("track_file priority {{\n file {PRIORITY}\n}}\n"),
+        )
+    };
     format!(
-        "global_defs {{\n vrrp_version 3\n vrrp_garp_master_repeat 5\n}}\n\
+        "global_defs {{\n vrrp_version 3\n vrrp_garp_master_repeat 5\n{globals}}}\n{file}\
          vrrp_instance vip {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
-         priority {priority}\n advert_int {}\n virtual_ipaddress {{\n 192.0.2.80/24\n }}\n{more}}}\n",
-        setting.interval.as_secs_f64()
+         priority {priority}\n advert_int {}\n virtual_ipaddress {{\n 192.0.2.80/24\n }}\n{more}{track}}}\n{}",
+        setting.interval.as_secs_f64(),
+        setting.keepalived
     )
 }
