@@ -1,6 +1,6 @@
 //! What the command line of `caribe` understands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -121,7 +121,10 @@ pub enum LogFormat {
 pub struct CheckArgs {
     /// The configuration
     #[arg(value_name = "FILE", default_value = DEFAULT_CONFIG)]
-    pub file: PathBuf,
+    file: PathBuf,
+    /// The same, named as for run
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
     /// Check it as if this host were that `[[director]]`
     #[arg(short, long, value_name = "NAME")]
     pub node: Option<String>,
@@ -131,6 +134,14 @@ pub struct CheckArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl CheckArgs {
+    /// The configuration to check.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(&self.file)
+    }
 }
 
 /// `caribe status`

@@ -26,7 +26,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         Some(node) => HostFacts::named(node),
         None => HostFacts::this_host(),
     };
-    let loaded = config::load(&args.file, &host.with_users());
+    let loaded = config::load(args.file(), &host.with_users());
     // With --node it may be another host than this one that is meant, whose links are not here.
     let this_host = !args.no_host && args.node.is_none();
     let mut warnings = match &loaded {
@@ -64,7 +64,7 @@ fn show(
             }
             print(&format!(
                 "{} is valid: {}\n",
-                args.file.display(),
+                args.file().display(),
                 summary(loaded)
             ))
         }
@@ -98,7 +98,7 @@ fn count(number: usize, of: &str) -> String {
 
 /// One object on one line: `errors` is empty exactly when `valid`.
 fn as_json(args: &CheckArgs, loaded: &Result<Loaded, Report>, warnings: &[String]) -> String {
-    let file = args.file.display().to_string();
+    let file = args.file().display().to_string();
     let object = match loaded {
         Ok(loaded) => json!({
             "file": file,
