@@ -53,8 +53,9 @@ impl Drop for Open {
 pub(crate) struct Echoes {
     socket: UdpSocket,
     ipv6: bool,
-    /// Datagrams come with their IP header.
-    raw: bool,
+    /// The identifier of its requests where it is raw, and datagrams come with their IP header; other
+    /// sockets have one of the kernel's.
+    raw: Option<u16>,
     waiting: Mutex<BTreeMap<Request, oneshot::Sender<Reply>>>,
 }
 
@@ -92,7 +93,7 @@ impl Sockets {
         let echoes = Arc::new(Echoes {
             socket,
             ipv6,
-            raw,
+            raw: raw.then(|| fastrand::u16(..)),
             waiting: Mutex::default(),
         });
         let reader = tokio::spawn(read(Arc::clone(&echoes)));
@@ -149,7 +150,7 @@ impl Echoes {
     /// The error of an earlier request, whomever it went to, is also told to whoever sends next
     /// (ip(7), `IP_RECVERR`): only what stays is the error of this one.
     fn send_request(&self, (to, mark): Request) -> io::Result<()> {
-        let request = request(self.ipv6, mark);
+        let request = request(self.ipv6, self.raw, mark);
         let socket = SockRef::from(&self.socket);
         let mut result = Ok(());
         for _ in 0..ATTEMPTS {
@@ -171,7 +172,7 @@ impl Echoes {
 
     /// The number in an echo reply; `None` for anything else.
     fn mark_of(&self, datagram: &[u8]) -> Option<u128> {
-        let message = if self.raw && !self.ipv6 {
+        let message = if self.raw.is_some() && !self.ipv6 {
             let words = datagram.first()? & 0x0f;
             datagram.get(usize::from(words) * 4..)?
         } else {
@@ -211,13 +212,18 @@ impl Echoes {
     }
 
     /// Whose request came back. Of one that was quoted no further than its header (RFC 792 asks for
-    /// no more) the target and the 16 bits of the sequence number tell.
+    /// no more) the target, the identifier and the sequence number tell.
     fn request_of(&self, returned: &Returned) -> Option<Request> {
         let kind = if self.ipv6 { 128 } else { 8 };
         let quote = returned.quote.as_slice();
         let header = quote.get(..HEADER).filter(|it| it[..2] == [kind, 0])?;
         if let Some(mark) = quote.get(HEADER..HEADER + MARK) {
             return Some((returned.to, u128::from_be_bytes(mark.try_into().ok()?)));
+        }
+        // What has another identifier than the kernel's has not come to this socket.
+        let identifier = u16::from_be_bytes([header[4], header[5]]);
+        if self.raw.is_some_and(|own| own != identifier) {
+            return None;
         }
         let number = u16::from_be_bytes([header[6], header[7]]);
         let waiting = self.waiting();
@@ -275,11 +281,12 @@ async fn read(echoes: Arc<Echoes>) {
     }
 }
 
-/// An echo request that carries `mark`. The kernel puts in identifier and checksum, except for the
-/// checksum of a raw IPv4 socket.
-fn request(ipv6: bool, mark: u128) -> Vec<u8> {
+/// An echo request that carries `mark`. The kernel puts in identifier and checksum, except for those
+/// of a raw socket, of which it sums up IPv6 alone.
+fn request(ipv6: bool, identifier: Option<u16>, mark: u128) -> Vec<u8> {
     let kind = if ipv6 { 128 } else { 8 };
-    let mut request = vec![kind, 0, 0, 0, 0, 0];
+    let mut request = vec![kind, 0, 0, 0];
+    request.extend_from_slice(&identifier.unwrap_or_default().to_be_bytes());
     request.extend_from_slice(&number_of(mark).to_be_bytes());
     request.extend_from_slice(&mark.to_be_bytes());
     if !ipv6 {
@@ -313,20 +320,24 @@ mod tests {
     #[test]
     fn a_request_sums_up_to_nothing() {
         for mark in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
-            let request = request(false, mark);
+            let request = request(false, Some(0xfedc), mark);
             assert_eq!(request.len(), HEADER + MARK);
             assert_eq!(checksum(&request), 0);
         }
     }
 
     /// Who waits at a socket, and what is told.
-    fn waiting(ipv6: bool, to: IpAddr) -> (Arc<Echoes>, Request, oneshot::Receiver<Reply>) {
+    fn waiting(
+        ipv6: bool,
+        raw: Option<u16>,
+        to: IpAddr,
+    ) -> (Arc<Echoes>, Request, oneshot::Receiver<Reply>) {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let echoes = Echoes {
             socket: UdpSocket::from_std(socket).unwrap(),
             ipv6,
-            raw: false,
+            raw,
             waiting: Mutex::default(),
         };
         let request = (to, fastrand::u128(..));
@@ -339,10 +350,16 @@ mod tests {
     async fn a_request_that_comes_back_is_known_by_as_much_as_is_quoted() {
         let target: IpAddr = "198.51.100.7".parse().unwrap();
         let other: IpAddr = "198.51.100.8".parse().unwrap();
-        for ipv6 in [false, true] {
-            let (echoes, (_, mark), _reply) = waiting(ipv6, target);
-            let sent = request(ipv6, mark);
-            let another = request(ipv6, mark ^ 1);
+        for (ipv6, raw) in [
+            (false, None),
+            (true, None),
+            (false, Some(7)),
+            (true, Some(7)),
+        ] {
+            let (echoes, (_, mark), _reply) = waiting(ipv6, raw, target);
+            let sent = request(ipv6, raw, mark);
+            let another = request(ipv6, raw, mark ^ 1);
+            let stranger = request(ipv6, Some(8), mark);
             let mut answer = sent.clone();
             answer[0] = if ipv6 { 129 } else { 0 };
             let table = [
@@ -353,6 +370,7 @@ mod tests {
                 (target, &[], false),
                 (other, &sent[..HEADER], false),
                 (target, &another[..HEADER], false),
+                (target, &stranger[..HEADER], raw.is_none()),
                 (target, &answer, false),
             ];
             for (to, quote, known) in table {
@@ -370,14 +388,14 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_refusal_leaves_a_request_waiting() {
         let target: IpAddr = "198.51.100.7".parse().unwrap();
-        let (echoes, (_, mark), mut reply) = waiting(false, target);
+        let (echoes, (_, mark), mut reply) = waiting(false, None, target);
         echoes.take_back(&Returned {
             to: target,
-            quote: request(false, mark),
+            quote: request(false, None, mark),
             refusal: None,
         });
         assert_eq!(reply.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-        let mut answer = request(false, mark);
+        let mut answer = request(false, None, mark);
         answer[0] = 0;
         echoes.take(&answer, "198.51.100.8".parse().unwrap());
         assert_eq!(reply.try_recv(), Err(oneshot::error::TryRecvError::Empty));

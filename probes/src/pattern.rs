@@ -74,6 +74,16 @@ impl Pattern {
     }
 }
 
+impl Pattern {
+    /// Whether it looks at all of the input each time.
+    pub(crate) fn looks_anew(&self) -> bool {
+        match self {
+            Self::Regex(_) => true,
+            Self::Any | Self::Prefix(_) | Self::Contains(_) | Self::Exact(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Pattern {
     /// What is expected, for a reason.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::client::TlsStream;
@@ -21,6 +22,8 @@ pub(crate) const LIMIT: usize = 64 * 1024;
 const LINE: usize = 8 * 1024;
 /// Bytes read at once.
 const PIECE: usize = 4096;
+/// Input that does not come for so long pauses.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to the target, and what came over it.
 #[derive(Debug)]
@@ -163,6 +166,21 @@ impl<'p> Session<'p> {
             Ok(Err(error)) => Err(tls::failure(&error, Stage::Waiting)),
             Err(_) => Ok(Some(End::TimedOut(self.probing.timeout()))),
         }
+    }
+
+    /// As [`fill`](Self::fill), and then for as long as the input goes on without a pause, until it
+    /// has grown by an eighth: for whoever looks at all of it anew each time, so that a server that
+    /// says much in small pieces does not make that long.
+    pub(crate) async fn fill_well(&mut self) -> Result<Option<End>, Failure> {
+        let enough = self.input.len() + self.input.len() / 8;
+        let mut end = self.fill().await?;
+        while end.is_none() && self.input.len() < enough {
+            let Ok(filled) = tokio::time::timeout(PAUSE, self.fill()).await else {
+                return Ok(None);
+            };
+            end = filled?;
+        }
+        Ok(end)
     }
 
     /// The next line, without its end: LF, with or without CR before it. `expected` is what to call

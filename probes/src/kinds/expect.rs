@@ -88,6 +88,7 @@ impl Step {
             session.send(&self.send).await?;
         }
         let mut searched = 0;
+        let mut ended = None;
         loop {
             match self.expect.find(session.input(), searched) {
                 Found::Until(length) => {
@@ -97,10 +98,15 @@ impl Step {
                 Found::Never => return Err(self.missing(session, End::Complete)),
                 Found::NotYet => {}
             }
-            searched = session.input().len();
-            if let Some(end) = session.fill().await? {
+            if let Some(end) = ended {
                 return Err(self.missing(session, end));
             }
+            searched = session.input().len();
+            ended = if self.expect.looks_anew() {
+                session.fill_well().await?
+            } else {
+                session.fill().await?
+            };
         }
     }
 

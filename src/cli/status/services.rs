@@ -115,6 +115,14 @@ fn phases(took: Option<Took>) -> [Cell; 4] {
     ];
     phases.map(|us| {
         let time = us.map(|us| Duration::from_micros(us.into()));
-        time.map(milliseconds).unwrap_or_default().into()
+        time.map(to_the_point).unwrap_or_default().into()
     })
+}
+
+/// `0.3ms`, `1.20s`: whole seconds would say too little of a timeout.
+fn to_the_point(time: Duration) -> String {
+    if time < Duration::from_millis(100) {
+        return milliseconds(time);
+    }
+    format!("{:.2}s", time.as_secs_f64())
 }

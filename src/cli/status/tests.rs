@@ -116,6 +116,7 @@ fn sorry(address: &str) -> ServerStatus {
         kernel_weight: None,
         health: Health::Unchecked,
         since: None,
+        took: None,
         ..server
     }
 }

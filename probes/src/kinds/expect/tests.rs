@@ -252,3 +252,37 @@ async fn no_server_that_misbehaves_is_taken_for_a_good_one() {
         "{reasons:?}"
     );
 }
+
+#[tokio::test]
+async fn an_expression_is_found_however_the_reply_comes_and_ends() {
+    let long = "x".repeat(3000);
+    let talk = [long.as_str(), "ab"].concat();
+    for (closes, expected) in [(false, true), (true, true), (true, false)] {
+        let reply = if expected { talk.clone() } else { long.clone() };
+        let server = Server::new(move |mut stream| {
+            let reply = reply.clone();
+            async move {
+                drip(&mut stream, reply.as_bytes()).await;
+                if !closes {
+                    hold(stream).await;
+                }
+            }
+        })
+        .await;
+        let expression = Step {
+            send: Vec::new(),
+            expect: Pattern::Regex(crate::pattern::Regex::new("a[b-d]$").unwrap()),
+        };
+        let result = ask(server.address(), steps(vec![expression])).await;
+        match result {
+            Ok(_) => assert!(expected),
+            Err(failure) => {
+                let text = failure.to_string();
+                assert!(
+                    !expected && text.ends_with("the end of the connection"),
+                    "{text}"
+                );
+            }
+        }
+    }
+}
