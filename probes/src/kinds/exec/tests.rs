@@ -164,10 +164,18 @@ async fn a_user_runs_it_with_all_their_groups() {
     for name in members.chain(["nobody"]) {
         let uid = id(&["-u", name]);
         for user in [name, &uid] {
-            let expected = format!("{name} {}", id(&["-G", name]));
+            // The kernel has the groups of a process in order.
+            let groups = id(&["-G", name]);
+            let mut groups: Vec<u32> = groups.split(' ').map(|it| it.parse().unwrap()).collect();
+            groups.sort_unstable();
+            let groups: Vec<String> = groups.iter().map(u32::to_string).collect();
+            let expected = format!("{name} {} ", groups.join(" "));
+            let whole = r#"$(id -un) $(id -G | tr ' ' '\n' | sort -n | tr '\n' ' ')"#;
             let exec = Exec {
                 user: Some(user.to_owned()),
-                ..shell(&format!(r#"test "$(id -un) $(id -G)" = "{expected}""#))
+                ..shell(&format!(
+                    r#"test "{whole}" = "{expected}" || {{ id; exit 1; }}"#
+                ))
             };
             match run_it(exec).await {
                 Ok(_) => assert_eq!(id(&["-u"]), "0"),

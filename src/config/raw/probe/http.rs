@@ -1,5 +1,7 @@
 //! Probes by HTTP.
 
+use std::net::Ipv6Addr;
+
 use probes::Tls;
 use probes::kinds::http::{Content, Digest, Http, Request, Version};
 use probes::spec::ProbeKind;
@@ -95,6 +97,15 @@ fn read_path(text: &At<String>) -> Result<String, Fault> {
 }
 
 fn read_host(text: &At<String>) -> Result<String, Fault> {
+    if text.value.parse::<Ipv6Addr>().is_ok() {
+        let fault = Fault::new(
+            &text.span,
+            format!("{} is no host name", quote(&text.value)),
+        );
+        return Err(fault
+            .label("an IPv6 address stands in brackets here")
+            .help(format!("write \"[{}]\"", text.value)));
+    }
     if !text.value.is_empty() && plain(&text.value) {
         return Ok(text.value.clone());
     }
