@@ -7,6 +7,7 @@ mod pop3;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::coded::base64;
 use crate::failure::Failure;
 use crate::kinds::Ask;
 use crate::probing::Probing;

@@ -3,6 +3,7 @@
 mod message;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -200,9 +201,16 @@ impl Dns {
     }
 }
 
-/// Whether two texts of a record mean the same.
+/// Whether two texts of a record mean the same: an address in any of its forms, and everything else
+/// however it is spaced.
 fn same(a: &str, b: &str) -> bool {
-    let plain = |text: &str| text.trim().trim_end_matches('.').to_ascii_lowercase();
+    if let (Ok(a), Ok(b)) = (a.parse::<IpAddr>(), b.trim().parse::<IpAddr>()) {
+        return a == b;
+    }
+    let plain = |text: &str| {
+        let words: String = text.split_whitespace().collect();
+        words.trim_end_matches('.').to_ascii_lowercase()
+    };
     plain(a) == plain(b)
 }
 

@@ -235,6 +235,12 @@ impl Request {
 
 impl Content {
     fn judge(&self, body: &[u8]) -> Result<(), Failure> {
+        // What may come behind has not been read.
+        let end = if body.len() < BODY_LIMIT {
+            End::Complete
+        } else {
+            End::Limit(BODY_LIMIT)
+        };
         let (good, expected) = match self {
             Self::Contains(bytes) => (
                 contains(body, bytes),
@@ -260,7 +266,7 @@ impl Content {
                 return Err(Failure::Reply {
                     expected: format!("a body with digest {}", hex(expected.bytes())),
                     got: hex(&got),
-                    end: End::Complete,
+                    end,
                 });
             }
         };
@@ -270,7 +276,7 @@ impl Content {
         Err(Failure::Reply {
             expected,
             got: excerpt(body),
-            end: End::Complete,
+            end,
         })
     }
 }

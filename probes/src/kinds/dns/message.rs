@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::kinds::dialogue::base64;
+
 const HEADER: usize = 12;
 /// The longest name on the wire (RFC 1035, section 2.3.4).
 const NAME: usize = 255;
@@ -189,6 +191,14 @@ impl<'a> Message<'a> {
                     rest = after;
                 }
                 text.escape_ascii().to_string()
+            }
+            // Flags, protocol, algorithm and key (RFC 4034, section 2.2).
+            48 => {
+                let flags = u16_at(data, 0)?;
+                let [protocol, algorithm, key @ ..] = data.get(2..)? else {
+                    return None;
+                };
+                format!("{flags} {protocol} {algorithm} {}", base64(key))
             }
             _ => data.iter().map(|byte| format!("{byte:02x}")).collect(),
         })

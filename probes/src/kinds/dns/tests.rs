@@ -32,12 +32,23 @@ fn answer(question: &[u8], flags: [u8; 2], records: &[(u16, &[u8])]) -> Vec<u8> 
 }
 
 /// One record of each type, with names that point into the question.
-const RECORDS: [(Record, &[u8], &str); 9] = [
+const RECORDS: [(Record, &[u8], &str); 12] = [
     (Record::A, &[192, 0, 2, 1], "192.0.2.1"),
     (
         Record::Aaaa,
         &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
         "2001:db8::1",
+    ),
+    (
+        Record::Aaaa,
+        &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        "2001:0DB8:0::0001",
+    ),
+    (Record::Mx, &[0, 10, 1, b'a', 0], "  10   a."),
+    (
+        Record::Dnskey,
+        b"\x01\x01\x03\x08foobar",
+        "257 3 8 Zm9v YmFy",
     ),
     (Record::Ns, &[2, b'n', b's', 0xc0, 16], "ns.example.com"),
     (Record::Cname, &[0xc0, 16], "Example.COM."),

@@ -449,6 +449,20 @@ async fn a_body_ends_as_its_head_says() {
     }
 }
 
+#[tokio::test]
+async fn that_a_body_was_not_read_to_its_end_is_told() {
+    let request = Request {
+        content: vec![Content::Contains(b"hello".to_vec())],
+        ..Request::get("/")
+    };
+    let page = "x".repeat(70_000) + "hello";
+    let server = answering(format!("HTTP/1.1 200 OK\r\n\r\n{page}")).await;
+    let failure = ask(server.address(), kind(request)).await.unwrap_err();
+    let text = failure.to_string();
+    let expected = "expected \"hello\" in the body in 65536 bytes, got \"xxx";
+    assert!(text.starts_with(expected), "{text}");
+}
+
 #[test]
 fn a_request_has_one_length_where_it_may_have_a_body() {
     let lengths = |method: &str, body: &[u8], headers: &[(&str, &str)]| {
