@@ -44,11 +44,14 @@ pub(super) fn check_users(document: &DeTable<'_>, faults: &mut Faults) {
     }
 }
 
-/// What is amiss if everybody on this host may read a configuration with a password in it.
-pub(super) fn shown_secret(path: &Path, text: &str) -> Option<String> {
+/// Where the first secret of a configuration stands.
+pub(super) fn secret(document: &DeTable<'_>) -> Option<Span> {
+    probes(document).find_map(secret_of)
+}
+
+/// What is amiss if everybody on this host may read a configuration with that secret in it.
+pub(super) fn shown_secret(path: &Path, text: &str, secret: &Span) -> Option<String> {
     let mode = mode(path).filter(|mode| mode & 0o004 != 0)?;
-    let (document, _) = DeTable::parse_recoverable(text);
-    let secret = probes(document.get_ref()).find_map(secret)?;
     let line = text.get(..secret.start)?.matches('\n').count() + 1;
     let path = path.display();
     Some(format!(
@@ -58,7 +61,7 @@ pub(super) fn shown_secret(path: &Path, text: &str) -> Option<String> {
 }
 
 /// Where a probe's secret stands.
-fn secret(probe: &DeTable<'_>) -> Option<Span> {
+fn secret_of(probe: &DeTable<'_>) -> Option<Span> {
     let keys = [&s::PASSWORD, &s::SECRET];
     keys.iter().find_map(|key| Some(text(probe, key)?.span))
 }

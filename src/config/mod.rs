@@ -131,9 +131,10 @@ pub fn load(path: &Path, host: &HostFacts) -> Result<Loaded, Report> {
     }
     match String::from_utf8(bytes) {
         Ok(text) => {
-            let mut loaded = parse(&text, &name, host)?;
-            if host.checks {
-                loaded.warnings.extend(files::shown_secret(path, &text));
+            let (mut loaded, secret) = examine(&text, &name, host)?;
+            if let Some(secret) = secret.filter(|_| host.checks) {
+                let warning = files::shown_secret(path, &text, &secret);
+                loaded.warnings.extend(warning);
             }
             Ok(loaded)
         }
@@ -161,6 +162,11 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 ///
 /// Everything that is wrong, in one report.
 pub fn parse(text: &str, filename: &str, host: &HostFacts) -> Result<Loaded, Report> {
+    examine(text, filename, host).map(|(loaded, _)| loaded)
+}
+
+/// The same, and the place of a secret if there is one.
+fn examine(text: &str, filename: &str, host: &HostFacts) -> Result<(Loaded, Option<Span>), Report> {
     let mut faults = Faults::default();
     let (document, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
@@ -186,12 +192,15 @@ pub fn parse(text: &str, filename: &str, host: &HostFacts) -> Result<Loaded, Rep
         KeyRing::default()
     };
     match config {
-        Some(config) if faults.is_empty() => Ok(Loaded {
-            config: Arc::new(config),
-            node: host.node.clone(),
-            keys,
-            warnings: Vec::new(),
-        }),
+        Some(config) if faults.is_empty() => {
+            let loaded = Loaded {
+                config: Arc::new(config),
+                node: host.node.clone(),
+                keys,
+                warnings: Vec::new(),
+            };
+            Ok((loaded, files::secret(document.get_ref())))
+        }
         _ => Err(Report::of_faults(filename, text, faults.into_list())),
     }
 }
