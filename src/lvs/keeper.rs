@@ -78,7 +78,8 @@ impl Keeper {
                 loop {
                     let now_wanted = Arc::clone(&wanted.borrow_and_update());
                     let start = Instant::now();
-                    let report = work.round(&now_wanted);
+                    let superseded = || wanted.has_changed().is_ok_and(|changed| changed);
+                    let report = work.round(&now_wanted, superseded);
                     let took = start.elapsed();
                     let rest = AUDIT.max(took * SHARE);
                     tell(&reports, report);
@@ -134,14 +135,16 @@ impl<K: Kernel, H: Host> Work<K, H> {
     }
 
     /// Compares, changes what differs, and tells how it went.
-    fn round(&mut self, wanted: &Wanted) -> Report {
+    ///
+    /// `superseded` tells whether another table is wanted by now.
+    fn round(&mut self, wanted: &Wanted, superseded: impl Fn() -> bool) -> Report {
         // A table that is torn down tells nobody of its connections; one that is built up takes
         // in those of others when their servers are there.
         let ends = wanted.sync.daemons.is_empty();
         if ends {
             self.sync_round(wanted);
         }
-        let outcome = self.try_round(wanted);
+        let outcome = self.try_round(wanted, superseded);
         if !ends {
             self.sync_round(wanted);
         }
@@ -161,7 +164,11 @@ impl<K: Kernel, H: Host> Work<K, H> {
         self.report.sync = report.clone();
     }
 
-    fn try_round(&mut self, wanted: &Wanted) -> Result<(), ipvs::Error> {
+    fn try_round(
+        &mut self,
+        wanted: &Wanted,
+        superseded: impl Fn() -> bool,
+    ) -> Result<(), ipvs::Error> {
         let listing = self.kernel.listing()?;
         let changes = plan(&wanted.table, &listing, self.owned.keys());
         if changes.is_empty() {
@@ -184,6 +191,11 @@ impl<K: Kernel, H: Host> Work<K, H> {
                 Ok(()) => tracing::debug!(%change, "IPVS table changed"),
                 Err(refusal) => refusals.push((change.service(), refusal.to_string())),
             }
+        }
+        // The next round, which is due at once, reads the table before anything else.
+        if superseded() && refusals.is_empty() {
+            self.report.listing = Arc::new(listing);
+            return Ok(());
         }
         let listing = self.kernel.listing()?;
         self.settle(wanted, listing, refusals);

@@ -50,7 +50,7 @@ fn work(kernel: Fake) -> (Work<Fake, sync::System>, tempfile::TempDir) {
 #[test]
 fn the_table_becomes_as_wanted_and_foreign_services_stay() {
     let (mut work, folder) = work(Fake::holding(table(&[25], 9)));
-    let report = work.round(&wanted(1, table(&[80, 443], 1)));
+    let report = work.round(&wanted(1, table(&[80, 443], 1)), || false);
     assert_eq!(
         (report.generation, report.error, report.drift),
         (1, None, 0)
@@ -69,7 +69,7 @@ fn a_service_that_an_earlier_run_left_is_removed() {
     work.owned
         .set(BTreeSet::from([key(80), key(8080)]))
         .unwrap();
-    work.round(&wanted(1, table(&[80], 1)));
+    work.round(&wanted(1, table(&[80], 1)), || false);
     assert_eq!(work.kernel.table().unwrap(), table(&[25, 80], 1));
     assert_eq!(work.owned.keys(), &BTreeSet::from([key(80)]));
 }
@@ -78,25 +78,37 @@ fn a_service_that_an_earlier_run_left_is_removed() {
 fn what_others_change_is_mended_and_counted() {
     let (mut work, _folder) = work(Fake::default());
     let all = wanted(1, table(&[80], 1));
-    assert_eq!(work.round(&all).drift, 0);
-    assert_eq!(work.round(&all).drift, 0);
+    assert_eq!(work.round(&all, || false).drift, 0);
+    assert_eq!(work.round(&all, || false).drift, 0);
     work.kernel
         .apply(&[ipvs::Change::RemoveService { key: key(80) }])
         .unwrap()[0]
         .clone()
         .unwrap();
     // The service and its server.
-    assert_eq!(work.round(&all).drift, 2);
+    assert_eq!(work.round(&all, || false).drift, 2);
     assert_eq!(work.kernel.table().unwrap(), all.table);
     // A wish of our own is no drift.
-    assert_eq!(work.round(&wanted(2, table(&[80], 5))).drift, 2);
+    assert_eq!(work.round(&wanted(2, table(&[80], 5)), || false).drift, 2);
 }
 
 #[test]
 fn a_clean_end_leaves_only_the_services_of_others() {
     let (mut work, folder) = work(Fake::holding(table(&[25], 9)));
-    work.round(&wanted(1, table(&[80], 1)));
-    work.round(&wanted(2, Table::new()));
+    work.round(&wanted(1, table(&[80], 1)), || false);
+    work.round(&wanted(2, Table::new()), || false);
     assert_eq!(work.kernel.table().unwrap(), table(&[25], 9));
     assert!(!folder.path().join("services.json").exists());
+}
+
+#[test]
+fn what_is_wanted_anew_meanwhile_is_settled_in_the_next_round() {
+    let (mut work, _folder) = work(Fake::default());
+    let report = work.round(&wanted(1, table(&[80], 1)), || true);
+    assert_eq!(work.kernel.table().unwrap(), table(&[80], 1));
+    assert_eq!((report.generation, report.listing.len()), (0, 0));
+    let report = work.round(&wanted(2, table(&[80, 443], 1)), || false);
+    assert_eq!((report.generation, report.listing.len()), (2, 2));
+    assert_eq!(report.drift, 0);
+    assert_eq!(work.owned.keys(), &BTreeSet::from([key(80), key(443)]));
 }
