@@ -17,6 +17,7 @@ use crate::director::guard::{Guard, first_charge};
 use crate::director::{self, Director};
 
 pub(super) fn run(args: &RunArgs) -> Exit {
+    director::keep_memory();
     let host = match &args.node {
         Some(node) => HostFacts::named(node),
         None => HostFacts::this_host(),

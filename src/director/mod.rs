@@ -54,6 +54,7 @@ use tokio::sync::watch;
 pub use events::History;
 pub use orders::{Done, Operator, Order, Refused, Request};
 pub use paths::{OpenError as SocketError, frame_time};
+pub use realtime::keep_memory;
 pub use sight::Sight;
 pub use snapshot::Snapshot;
 pub use wishes::SaveError;
@@ -184,12 +185,6 @@ impl Director {
             .collect();
         let mut vips = Vips::open(&vips, &links, now)?;
         vips.know(addresses_of_others(config, &loaded.node));
-        realtime::give_memory_back();
-        match realtime::lock_memory() {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
-            Err(error) => tracing::warn!(error = %words(&error), "memory is not locked"),
-        }
         let session = random()?;
         let last_word = Heartbeat::last_word(&settings, session);
         let last_words =
@@ -235,6 +230,12 @@ impl Director {
             now,
         )?;
         core.leave_last_words(last_words);
+        realtime::give_memory_back();
+        match realtime::lock_memory() {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
+            Err(error) => tracing::warn!(error = %words(&error), "memory is not locked"),
+        }
         // Last, so that a director that can't start leaves no watchdog behind.
         core.watched_by(Watchdog::start(beats, config.watchdog.device.as_deref())?);
         let history = core.history();

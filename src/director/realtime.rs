@@ -45,15 +45,36 @@ pub(super) fn lock_memory() -> io::Result<bool> {
     Ok(may)
 }
 
-/// Gives back to the system what reading a configuration took, which is much where servers are many,
-/// and has the allocator give back large pieces whenever they are free: tables come and go.
+/// Has the allocator keep what is freed for what comes next. Where servers are many, a start takes
+/// much memory for a short time, again and again, and each page that is new costs more than to fill
+/// it. To be called first of all; a director that has started gives it back.
+pub fn keep_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        // More than that is refused (mallopt(3)).
+        const MOST: libc::c_int = 32 * 1024 * 1024;
+        const STEP: libc::c_int = 1024 * 1024;
+        // SAFETY: mallopt(3) may be called at any time, by any thread.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, MOST);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX);
+            libc::mallopt(libc::M_TOP_PAD, STEP);
+        }
+    }
+}
+
+/// Gives back to the system what the start took, and has the allocator give back large pieces
+/// whenever they are free: tables come and go.
 pub(super) fn give_memory_back() {
     #[cfg(target_env = "gnu")]
     {
         const LARGE: libc::c_int = 256 * 1024;
+        // About a listing of ten thousand servers.
+        const SPARE: libc::c_int = 1024 * 1024;
         // SAFETY: mallopt(3) and malloc_trim(3) may be called at any time, by any thread.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, SPARE);
             libc::malloc_trim(0);
         }
     }
