@@ -17,8 +17,10 @@
 //!     move || start.elapsed(),
 //! );
 //! runner.set_targets(targets);
-//! while let Some(verdict) = verdicts.recv().await {
-//!     println!("{} is {}", verdict.target.address(), verdict.health);
+//! while let Some(verdicts) = verdicts.recv().await {
+//!     for verdict in verdicts {
+//!         println!("{} is {}", verdict.target.address(), verdict.health);
+//!     }
 //! }
 //! # }
 //! ```

@@ -1,6 +1,6 @@
 //! One probe of one target, whatever its kind.
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use crate::failure::Failure;
 use crate::probing::{Probing, Shared};
@@ -12,7 +12,13 @@ use crate::target::Target;
 ///
 /// Must run in a tokio runtime with its network and time drivers.
 pub async fn probe(target: &Target, shared: &Shared) -> Report {
-    let mut probing = Probing::new(target.clone(), shared.clone());
+    probe_from(target, shared, Instant::now()).await
+}
+
+/// The same for one of many that begin together at `start`: where a look at the clock is a system
+/// call, it costs as much as what is asked.
+pub(crate) async fn probe_from(target: &Target, shared: &Shared, start: Instant) -> Report {
+    let mut probing = Probing::new(target.clone(), shared.clone(), start);
     let end = probing.end();
     // Each step has this limit, and a reason of its own when it is over; this is for the kind that
     // computes or forgets.

@@ -67,11 +67,11 @@ pub(crate) struct Probing {
 }
 
 impl Probing {
-    pub(crate) fn new(target: Target, shared: Shared) -> Self {
+    pub(crate) fn new(target: Target, shared: Shared, start: Instant) -> Self {
         Self {
             target,
             shared,
-            start: Instant::now(),
+            start,
             stage: Stage::Connecting,
             times: Times::default(),
             ended: None,

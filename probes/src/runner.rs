@@ -8,13 +8,12 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
 
+use crate::probe::probe_from;
 use crate::{
     Failure, Limits, Output, ProbeId, Report, Schedule, Shared, Stats, Target, Time, Times, Verdict,
 };
-
-/// Verdicts that wait in the channel; more wait in the task, the latest of each target.
-const CHANNEL: usize = 1024;
 
 /// What falls due within this time starts together: where probes are many, waking up costs more
 /// than they do.
@@ -34,18 +33,22 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts the task on a thread of its own, with a runtime that needs no lock and wakes nobody
-    /// else. The thread ends with the runner. Otherwise as [`spawn`](Self::spawn).
+    /// Starts the task with some targets on a thread of its own, with a runtime that needs no lock and
+    /// wakes nobody else. The thread ends with the runner. Otherwise as [`spawn`](Self::spawn).
     ///
     /// # Errors
     ///
     /// When the system has no thread to give, or no descriptors for the runtime.
     pub fn start(
+        targets: BTreeSet<Target>,
         limits: Limits,
         now: impl Fn() -> Time + Send + 'static,
-    ) -> io::Result<(Self, mpsc::Receiver<Verdict>)> {
+    ) -> io::Result<(Self, mpsc::Receiver<Vec<Verdict>>)> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (mut runner, verdicts) = Self::spawn(runtime.handle(), limits, now);
+        // While it is made here it takes memory that the caller has already.
+        let mut schedule = Schedule::new(limits);
+        schedule.handle_targets(targets, now());
+        let (mut runner, verdicts) = Self::spawn_schedule(runtime.handle(), schedule, now);
         let (stop, stopped) = oneshot::channel();
         std::thread::Builder::new()
             .name("probes".to_owned())
@@ -59,37 +62,47 @@ impl Runner {
 
     /// Starts the task on `runtime`, which must have its network and time drivers enabled.
     ///
-    /// `now` tells the time of verdicts and due times; it must not go back. A receiver that reads
-    /// slowly holds up no probe: it gets the latest verdict of each target, without those between.
-    /// Dropping the receiver stops the task when there is a verdict.
+    /// `now` tells the time of verdicts and due times; it must not go back. Verdicts that are there
+    /// at once come together: to wake who waits costs more than they do. A receiver that reads slowly
+    /// holds up no probe: it gets the latest verdict of each target, without those between. Dropping
+    /// the receiver stops the task when there is a verdict.
     pub fn spawn(
         runtime: &Handle,
         limits: Limits,
         now: impl Fn() -> Time + Send + 'static,
-    ) -> (Self, mpsc::Receiver<Verdict>) {
+    ) -> (Self, mpsc::Receiver<Vec<Verdict>>) {
+        Self::spawn_schedule(runtime, Schedule::new(limits), now)
+    }
+
+    fn spawn_schedule(
+        runtime: &Handle,
+        schedule: Schedule,
+        now: impl Fn() -> Time + Send + 'static,
+    ) -> (Self, mpsc::Receiver<Vec<Verdict>>) {
         let shared = Shared::default();
-        Self::spawn_with(runtime, limits, now, move |target| {
+        Self::spawn_with(runtime, schedule, now, move |target, start| {
             let shared = shared.clone();
-            async move { crate::probe(&target, &shared).await }
+            async move { probe_from(&target, &shared, start).await }
         })
     }
 
-    /// As [`spawn`](Self::spawn), with another way to probe.
+    /// With another way to probe, which is told when it starts.
     fn spawn_with<P, F>(
         runtime: &Handle,
-        limits: Limits,
+        schedule: Schedule,
         now: impl Fn() -> Time + Send + 'static,
         probe: P,
-    ) -> (Self, mpsc::Receiver<Verdict>)
+    ) -> (Self, mpsc::Receiver<Vec<Verdict>>)
     where
-        P: Fn(Target) -> F + Send + 'static,
+        P: Fn(Target, Instant) -> F + Send + 'static,
         F: Future<Output = Report> + Send + 'static,
     {
         let (targets, desired) = watch::channel(BTreeSet::new());
         let (published, stats) = watch::channel(Stats::default());
-        let (verdicts, receiver) = mpsc::channel(CHANNEL);
+        // What is found meanwhile waits in the task.
+        let (verdicts, receiver) = mpsc::channel(1);
         let task = Task {
-            schedule: Schedule::new(limits),
+            schedule,
             now,
             probe,
             probes: JoinSet::new(),
@@ -139,9 +152,9 @@ struct Task<N, P> {
     running: BTreeMap<ProbeId, AbortHandle>,
     /// What the schedule calls a task.
     names: HashMap<Id, ProbeId>,
-    /// Verdicts for which the channel had no room.
+    /// Verdicts that are to be sent, the latest of each target.
     pending: BTreeMap<Target, Verdict>,
-    verdicts: mpsc::Sender<Verdict>,
+    verdicts: mpsc::Sender<Vec<Verdict>>,
     stats: watch::Sender<Stats>,
     warned: Warned,
 }
@@ -152,7 +165,7 @@ struct Unwanted;
 impl<N, P, F> Task<N, P>
 where
     N: Fn() -> Time,
-    P: Fn(Target) -> F,
+    P: Fn(Target, Instant) -> F,
     F: Future<Output = Report> + Send + 'static,
 {
     async fn run(mut self, mut desired: watch::Receiver<BTreeSet<Target>>) {
@@ -195,10 +208,12 @@ where
 
     /// Does what the schedule asks for.
     fn carry_out(&mut self) -> Result<(), Unwanted> {
+        let mut start = None;
         while let Some(output) = self.schedule.poll_output() {
             match output {
                 Output::Start { probe, target } => {
-                    let handle = self.probes.spawn((self.probe)(target));
+                    let start = *start.get_or_insert_with(Instant::now);
+                    let handle = self.probes.spawn((self.probe)(target, start));
                     self.names.insert(handle.id(), probe);
                     self.running.insert(probe, handle);
                 }
@@ -213,17 +228,18 @@ where
                 }
             }
         }
-        while let Some((target, verdict)) = self.pending.pop_first() {
-            match self.verdicts.try_send(verdict) {
-                Ok(()) => {}
-                Err(TrySendError::Full(verdict)) => {
-                    self.pending.insert(target, verdict);
-                    return Ok(());
-                }
-                Err(TrySendError::Closed(_)) => return Err(Unwanted),
-            }
+        if self.pending.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        match self.verdicts.try_reserve() {
+            Ok(place) => {
+                let verdicts = std::mem::take(&mut self.pending);
+                place.send(verdicts.into_values().collect());
+                Ok(())
+            }
+            Err(TrySendError::Full(())) => Ok(()),
+            Err(TrySendError::Closed(())) => Err(Unwanted),
+        }
     }
 
     /// Hands the end of a task to the schedule, which ignores what it has cancelled.
@@ -252,8 +268,8 @@ where
     }
 }
 
-/// Waits until the channel takes another verdict, or never will.
-async fn room(verdicts: &mpsc::Sender<Verdict>) {
+/// Waits until the channel takes more verdicts, or never will.
+async fn room(verdicts: &mpsc::Sender<Vec<Verdict>>) {
     // The permit goes back at once; this task is the only sender.
     drop(verdicts.reserve().await);
 }

@@ -46,26 +46,26 @@ async fn a_process_without_descriptors_keeps_its_verdicts_and_says_why() {
         start.elapsed()
     });
     runner.set_targets([Target::new(address, spec)].into());
-    assert_eq!(verdicts.recv().await.unwrap().health, Health::Up);
+    assert_eq!(verdicts.recv().await.unwrap()[0].health, Health::Up);
 
     let mut taken = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
         taken.push(file);
     }
-    let verdict = verdicts.recv().await.unwrap();
+    let verdict = &verdicts.recv().await.unwrap()[0];
     assert_eq!(
         verdict.health,
         Health::Up,
         "it says nothing about the server"
     );
     assert_eq!(
-        verdict.reason.unwrap().to_string(),
+        verdict.reason.as_ref().unwrap().to_string(),
         "the probe could not run: too many open files in this process"
     );
 
     drop(taken);
-    let verdict = verdicts.recv().await.unwrap();
-    assert_eq!((verdict.health, verdict.reason), (Health::Up, None));
+    let verdict = &verdicts.recv().await.unwrap()[0];
+    assert_eq!((verdict.health, &verdict.reason), (Health::Up, &None));
     assert!(runner.stats().not_run > 0);
     answers.abort();
 }

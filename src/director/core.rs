@@ -45,7 +45,7 @@ const ANSWER_SHARE: u32 = 4;
 /// And one in this many for what verdicts make of the table.
 const TABLE_SHARE: u32 = 10;
 /// But a verdict never waits longer than this for others.
-const TABLE_PAUSE: Duration = Duration::from_millis(300);
+const TABLE_PAUSE: Duration = Duration::from_millis(100);
 /// What giving up may take beyond deadtime before the daemon ends all the same.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -73,7 +73,7 @@ pub(super) struct Core {
     keeper: Keeper,
     table_reports: watch::Receiver<Arc<lvs::Report>>,
     runner: Runner,
-    verdict_reports: mpsc::Receiver<Verdict>,
+    verdict_reports: mpsc::Receiver<Vec<Verdict>>,
     scene: Scene,
     guard: Option<Guard>,
     last_words: Vec<Letter>,
@@ -157,8 +157,9 @@ impl Core {
             wanted_receiver,
             table_sender,
         )?;
-        let (runner, verdict_reports) = Runner::start(probe_limits(), clock::now)?;
-        runner.set_targets(verdicts.subscriptions().targets());
+        let targets = verdicts.subscriptions().targets().iter().cloned();
+        let (runner, verdict_reports) =
+            Runner::start(targets.collect(), probe_limits(), clock::now)?;
         let view = View {
             config: &config,
             node: &loaded.node,
@@ -267,15 +268,14 @@ impl Core {
             };
             tokio::select! {
                 () = &mut stop => break,
-                verdict = self.verdict_reports.recv() => {
-                    let Some(verdict) = verdict else {
+                verdicts = self.verdict_reports.recv() => {
+                    let Some(verdicts) = verdicts else {
                         tracing::error!("the probes have ended");
                         break;
                     };
                     due.view = true;
                     due.ready = true;
-                    due.table |= self.judge(verdict);
-                    while let Ok(verdict) = self.verdict_reports.try_recv() {
+                    for verdict in verdicts {
                         due.table |= self.judge(verdict);
                     }
                 }

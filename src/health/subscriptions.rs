@@ -1,6 +1,6 @@
 //! Which probe decides which server.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,8 +12,10 @@ use crate::config::model::{Match, Server, Virtual};
 /// Which probe decides which server; a server that is not in it has none.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Subscriptions {
-    /// By service and by the server's address and port behind it.
-    services: BTreeMap<Arc<str>, BTreeMap<SocketAddr, Target>>,
+    /// Everything to probe, each once, in order.
+    targets: Vec<Target>,
+    /// By service and by the server's address and port behind it the place in `targets`.
+    services: BTreeMap<Arc<str>, BTreeMap<SocketAddr, usize>>,
 }
 
 impl Subscriptions {
@@ -24,53 +26,72 @@ impl Subscriptions {
     /// asked the same thing at the same place share a target, also across services.
     #[must_use]
     pub fn new<'a>(virtuals: impl IntoIterator<Item = &'a Virtual>) -> Self {
-        let mut services = BTreeMap::new();
+        let mut wishes = Vec::new();
         for service in virtuals {
-            let mut targets = BTreeMap::new();
+            let name = Arc::from(service.name.as_str());
+            let mut targets = Vec::with_capacity(service.servers.len());
             for server in &service.servers {
                 let Some(spec) = server.probe.as_ref().or(service.probe.as_ref()) else {
                     continue;
                 };
                 targets.extend(targets_of(server, service, spec));
             }
-            services.insert(Arc::from(service.name.as_str()), targets);
+            wishes.push((name, targets));
         }
-        Self { services }
+        let all = wishes.iter().flat_map(|(_, targets)| targets);
+        let mut targets: Vec<Target> = all.map(|(_, target)| target.clone()).collect();
+        targets.sort_unstable();
+        targets.dedup();
+        let services = wishes.into_iter().map(|(name, wished)| {
+            let places = wished.into_iter().filter_map(|(address, target)| {
+                let place = targets.binary_search(&target).ok()?;
+                Some((address, place))
+            });
+            (name, places.collect())
+        });
+        Self {
+            services: services.collect(),
+            targets,
+        }
     }
 
-    /// What decides the server at `address` behind `service`; `None` if it has no probe. The port
-    /// is the one in the kernel's table: 0 behind a firewall mark.
+    /// Everything to probe, each once, in order.
     #[must_use]
-    pub fn target_of(&self, service: &str, address: SocketAddr) -> Option<&Target> {
-        self.services.get(service)?.get(&address)
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
-    /// Everything to probe, each once.
+    /// Where a target stands among [`targets`](Self::targets).
     #[must_use]
-    pub fn targets(&self) -> BTreeSet<Target> {
-        self.iter().map(|(_, _, target)| target.clone()).collect()
+    pub fn place(&self, target: &Target) -> Option<usize> {
+        self.targets.binary_search(target).ok()
     }
 
-    /// The targets that decide the servers of `service`.
-    pub fn targets_of_service(&self, service: &str) -> impl Iterator<Item = &Target> {
-        self.services
-            .get(service)
-            .into_iter()
-            .flat_map(BTreeMap::values)
+    /// Where among them that stands which decides the server at `address` behind `service`; `None`
+    /// if it has no probe. The port is the one in the kernel's table: 0 behind a firewall mark.
+    #[must_use]
+    pub fn place_of(&self, service: &str, address: SocketAddr) -> Option<usize> {
+        self.services.get(service)?.get(&address).copied()
+    }
+
+    /// The places of the targets that decide the servers of `service`.
+    pub fn places_of_service(&self, service: &str) -> impl Iterator<Item = usize> {
+        let places = self.services.get(service).into_iter();
+        places.flat_map(|places| places.values().copied())
     }
 
     /// The servers of a service that have a probe.
     pub fn servers_of_service(&self, service: &str) -> impl Iterator<Item = SocketAddr> {
-        let targets = self.services.get(service).into_iter();
-        targets.flat_map(|targets| targets.keys().copied())
+        let places = self.services.get(service).into_iter();
+        places.flat_map(|places| places.keys().copied())
     }
 
-    /// Every server that has a probe: its service, its address and port, its target.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, SocketAddr, &Target)> {
-        self.services.iter().flat_map(|(service, targets)| {
-            targets
+    /// Every server that has a probe: its service, its address and port, the place of its target.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, SocketAddr, usize)> {
+        self.services.iter().flat_map(|(service, places)| {
+            places
                 .iter()
-                .map(move |(address, target)| (service, *address, target))
+                .map(move |(address, place)| (service, *address, *place))
         })
     }
 }

@@ -186,11 +186,13 @@ fn each_server_is_decided_by_its_probe() {
             .collect();
         let found: BTreeMap<_, _> = subscriptions
             .iter()
-            .map(|(_, server, target)| (server, target.clone()))
+            .map(|(_, server, place)| (server, subscriptions.targets()[place].clone()))
             .collect();
         assert_eq!(found, expected, "{service:?}");
         for (address, target) in &expected {
-            assert_eq!(subscriptions.target_of("www", *address), Some(target));
+            let place = subscriptions.place_of("www", *address);
+            assert_eq!(place, subscriptions.place(target));
+            assert!(place.is_some());
         }
     }
 }

@@ -46,7 +46,8 @@ pub struct ServerHealth<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Verdicts {
     subscriptions: Subscriptions,
-    states: BTreeMap<Target, State>,
+    /// As the subscriptions have their targets.
+    states: Vec<State>,
 }
 
 #[derive(Clone, Debug)]
@@ -100,32 +101,34 @@ impl Verdicts {
     /// A target that stays keeps its verdict, and one that replaces a target of other timing takes
     /// over that one's, as [`probes::Schedule::handle_targets`] does. All others are unknown.
     pub fn handle_subscriptions(&mut self, subscriptions: Subscriptions, now: Time) {
-        let old = std::mem::take(&mut self.states);
-        let wanted = subscriptions.targets();
-        let gone = old.iter().filter(|(target, _)| !wanted.contains(*target));
+        let before = std::mem::take(&mut self.states);
+        let old = std::mem::replace(&mut self.subscriptions, subscriptions);
+        let known = || old.targets().iter().zip(&before);
+        let gone = known().filter(|(target, _)| self.subscriptions.place(target).is_none());
         let gone: BTreeMap<_, _> = gone.map(|(target, state)| (place(target), state)).collect();
-        for (service, address, target) in subscriptions.iter() {
-            let state = self.states.entry(target.clone()).or_insert_with(|| {
-                let before = old
-                    .get(target)
-                    .or_else(|| gone.get(&place(target)).copied());
-                let known = before.map_or_else(|| Known::unknown(now), |it| it.known.clone());
-                State {
-                    known,
-                    // Few targets decide more than one.
-                    servers: Vec::with_capacity(1),
-                }
-            });
-            state.servers.push((Arc::clone(service), address));
+        let states = self.subscriptions.targets().iter().map(|target| {
+            let same = old.place(target).and_then(|place| before.get(place));
+            let before = same.or_else(|| gone.get(&place(target)).copied());
+            State {
+                known: before.map_or_else(|| Known::unknown(now), |it| it.known.clone()),
+                // Few targets decide more than one.
+                servers: Vec::with_capacity(1),
+            }
+        });
+        self.states = states.collect();
+        for (service, address, place) in self.subscriptions.iter() {
+            if let Some(state) = self.states.get_mut(place) {
+                state.servers.push((Arc::clone(service), address));
+            }
         }
-        self.subscriptions = subscriptions;
     }
 
     /// Takes what the runner says; whether what its servers are to be given has changed. A
     /// verdict on a
     /// target that is no longer subscribed to changes nothing.
     pub fn handle_verdict(&mut self, verdict: Verdict) -> bool {
-        let Some(state) = self.states.get_mut(&verdict.target) else {
+        let place = self.subscriptions.place(&verdict.target);
+        let Some(state) = place.and_then(|place| self.states.get_mut(place)) else {
             return false;
         };
         let Verdict {
@@ -154,8 +157,8 @@ impl Verdicts {
     /// kernel's table: 0 behind a firewall mark.
     #[must_use]
     pub fn health_of(&self, service: &str, address: SocketAddr) -> ServerHealth<'_> {
-        let target = self.subscriptions.target_of(service, address);
-        let Some(state) = target.and_then(|target| self.states.get(target)) else {
+        let place = self.subscriptions.place_of(service, address);
+        let Some(state) = place.and_then(|place| self.states.get(place)) else {
             return ServerHealth {
                 health: Health::Unchecked,
                 reason: None,
@@ -184,20 +187,18 @@ impl Verdicts {
     /// The servers that `target` decides, each with its service: for messages.
     #[must_use]
     pub fn servers_of(&self, target: &Target) -> &[(Arc<str>, SocketAddr)] {
-        self.states.get(target).map_or(&[], |state| &state.servers)
+        let place = self.subscriptions.place(target);
+        let state = place.and_then(|place| self.states.get(place));
+        state.map_or(&[], |state| &state.servers)
     }
 
     /// Whether every probe of `service` has had a result: what a director needs to be ready for
     /// the group of that service.
     #[must_use]
     pub fn is_complete(&self, service: &str) -> bool {
-        self.subscriptions
-            .targets_of_service(service)
-            .all(|target| {
-                self.states
-                    .get(target)
-                    .is_some_and(|state| state.known.health != probes::Health::Unknown)
-            })
+        let places = self.subscriptions.places_of_service(service);
+        let mut states = places.filter_map(|place| self.states.get(place));
+        states.all(|state| state.known.health != probes::Health::Unknown)
     }
 
     /// Which probe decides which server.

@@ -15,7 +15,7 @@ fn good() -> Report {
 
 /// The clock of tokio, which stands still while a task can run and jumps when none can.
 fn paused_clock() -> impl Fn() -> Time + Send + 'static {
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     move || start.elapsed()
 }
 
@@ -32,10 +32,11 @@ async fn verdicts_of_real_servers_come_with_their_reasons() {
     });
     runner.set_targets([up.clone(), down.clone()].into());
     let mut seen = BTreeMap::new();
-    for _ in 0..2 {
-        let verdict = verdicts.recv().await.unwrap();
-        let reason = verdict.reason.map(|it| it.to_string());
-        seen.insert(verdict.target, (verdict.health, reason));
+    while seen.len() < 2 {
+        for verdict in verdicts.recv().await.unwrap() {
+            let reason = verdict.reason.map(|it| it.to_string());
+            seen.insert(verdict.target, (verdict.health, reason));
+        }
     }
     let refused = Some("connection refused".to_owned());
     assert_eq!(seen[&up], (Health::Up, None));
@@ -48,9 +49,9 @@ async fn each_target_is_probed_again_and_again() {
     let seen = counts.clone();
     let (runner, _verdicts) = Runner::spawn_with(
         &Handle::current(),
-        Limits::default(),
+        Schedule::new(Limits::default()),
         paused_clock(),
-        move |target| {
+        move |target, _| {
             *seen.lock().unwrap().entry(target).or_default() += 1;
             async { good() }
         },
@@ -72,22 +73,37 @@ async fn each_target_is_probed_again_and_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_receiver_gets_the_latest_verdicts_and_holds_up_no_probe() {
-    let targets: BTreeSet<Target> = (0..3 * u32::try_from(CHANNEL).unwrap())
-        .map(target)
-        .collect();
+async fn verdicts_that_are_there_at_once_come_together() {
     let (runner, mut verdicts) = Runner::spawn_with(
         &Handle::current(),
-        Limits::default(),
+        Schedule::new(Limits::default()),
         paused_clock(),
-        |_target| async { good() },
+        |_, _| async { good() },
+    );
+    let targets: BTreeSet<Target> = (0..10).map(target).collect();
+    runner.set_targets(targets.clone());
+    let told = verdicts.recv().await.unwrap();
+    let told: BTreeSet<Target> = told.into_iter().map(|it| it.target).collect();
+    assert_eq!(told, targets);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_receiver_gets_the_latest_verdicts_and_holds_up_no_probe() {
+    let targets: BTreeSet<Target> = (0..3000).map(target).collect();
+    let (runner, mut verdicts) = Runner::spawn_with(
+        &Handle::current(),
+        Schedule::new(Limits::default()),
+        paused_clock(),
+        |_, _| async { good() },
     );
     runner.set_targets(targets.clone());
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(runner.stats().started >= 5 * targets.len() as u64);
     let mut seen = BTreeSet::new();
     while seen.len() < targets.len() {
-        seen.insert(verdicts.recv().await.unwrap().target);
+        for verdict in verdicts.recv().await.unwrap() {
+            assert!(seen.insert(verdict.target), "one is told twice");
+        }
     }
     assert_eq!(seen, targets);
 }
@@ -98,9 +114,9 @@ async fn a_target_that_leaves_is_cancelled_and_dropping_the_runner_ends_all() {
     let held = alive.clone();
     let (runner, mut verdicts) = Runner::spawn_with(
         &Handle::current(),
-        Limits::default(),
+        Schedule::new(Limits::default()),
         paused_clock(),
-        move |_target| {
+        move |_, _| {
             let held = held.clone();
             async move {
                 let _held = held;
@@ -126,13 +142,13 @@ async fn a_target_that_leaves_is_cancelled_and_dropping_the_runner_ends_all() {
 async fn a_probe_that_panics_changes_no_verdict_and_runs_again() {
     let (runner, mut verdicts) = Runner::spawn_with(
         &Handle::current(),
-        Limits::default(),
+        Schedule::new(Limits::default()),
         paused_clock(),
-        |_target| async { panic!("a test's panic") },
+        |_, _| async { panic!("a test's panic") },
     );
     runner.set_targets([target(1)].into());
-    let verdict = verdicts.recv().await.unwrap();
-    assert_eq!(verdict.health, Health::Unknown);
+    let told = verdicts.recv().await.unwrap();
+    assert_eq!(told[0].health, Health::Unknown);
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(runner.stats().not_run >= 5);
 }
@@ -144,9 +160,9 @@ async fn more_probes_than_places_are_late_and_counted() {
     };
     let (runner, _verdicts) = Runner::spawn_with(
         &Handle::current(),
-        limits,
+        Schedule::new(limits),
         paused_clock(),
-        |_target| async {
+        |_, _| async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             good()
         },
@@ -168,17 +184,18 @@ fn an_unused_kind_of_runtime_is_enough() {
     let (runner, mut verdicts) =
         Runner::spawn(runtime.handle(), Limits::default(), move || start.elapsed());
     runner.set_targets([Target::new(server.address(), spec)].into());
-    let verdict = runtime.block_on(verdicts.recv()).unwrap();
-    assert_eq!(verdict.health, Health::Up);
+    let told = runtime.block_on(verdicts.recv()).unwrap();
+    assert_eq!(told[0].health, Health::Up);
 }
 
 #[tokio::test]
 async fn a_runner_may_have_a_thread_of_its_own_which_ends_with_it() {
     let server = Server::new(hold).await;
     let start = std::time::Instant::now();
-    let (runner, mut verdicts) = Runner::start(Limits::default(), move || start.elapsed()).unwrap();
-    runner.set_targets([Target::new(server.address(), testing::spec())].into());
-    assert_eq!(verdicts.recv().await.unwrap().health, Health::Up);
+    let targets = [Target::new(server.address(), testing::spec())].into();
+    let (runner, mut verdicts) =
+        Runner::start(targets, Limits::default(), move || start.elapsed()).unwrap();
+    assert_eq!(verdicts.recv().await.unwrap()[0].health, Health::Up);
     drop(runner);
     while verdicts.recv().await.is_some() {}
 }

@@ -127,7 +127,8 @@ pub struct Stats {
 pub struct Schedule {
     concurrency: usize,
     ids: BTreeMap<Target, ProbeId>,
-    probes: BTreeMap<ProbeId, Probe>,
+    /// Boxed, since the map leaves many places empty.
+    probes: BTreeMap<ProbeId, Box<Probe>>,
     /// Every probe that does not run, by its due time; equal times by hash, so that the silent
     /// servers of one network, due together, don't take all places together.
     due: BTreeSet<(Time, u64, ProbeId)>,
@@ -291,7 +292,7 @@ impl Schedule {
         }
         self.due.insert((due, probe.hash, id));
         self.ids.insert(probe.target.clone(), id);
-        self.probes.insert(id, probe);
+        self.probes.insert(id, Box::new(probe));
     }
 
     fn remove(&mut self, target: &Target) -> Option<Judge> {

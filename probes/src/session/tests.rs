@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 use super::*;
 use crate::testing::{self, Server, drip, hold, say};
@@ -11,7 +12,11 @@ fn probing(server: &Server, timeout: Duration) -> Probing {
         timeout,
         ..testing::spec()
     };
-    Probing::new(Target::new(server.address(), spec), Shared::default())
+    Probing::new(
+        Target::new(server.address(), spec),
+        Shared::default(),
+        Instant::now(),
+    )
 }
 
 fn patient(server: &Server) -> Probing {

@@ -2,8 +2,10 @@
 //!
 //! What they ask is a server that counts and times every question, so that both are measured from
 //! outside: the processor that a check takes, how late it comes, and how long it takes from the
-//! start until all targets have been found well and are in the kernel's table.
+//! start until all targets have been found well and are in the kernel's table. What a bare loop needs
+//! to ask all of them once shows what is possible there.
 
+mod bare;
 mod loopback;
 mod server;
 
@@ -31,7 +33,7 @@ const WINDOW: Duration = Duration::from_secs(20);
 /// What the first round of all targets may take.
 const LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks at the table.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
 /// What a target may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -64,7 +66,9 @@ pub(super) fn run(lab: &Lab, runs: usize) -> Result<(), String> {
     ));
     for kind in [Kind::Tcp, Kind::Http] {
         let mut readings: [Vec<Reading>; 2] = Default::default();
+        let mut floors = Vec::new();
         for _ in 0..runs {
+            floors.push(floor(lab, kind)?);
             for (peer, readings) in [Peer::Keepalived, Peer::Caribe]
                 .into_iter()
                 .zip(&mut readings)
@@ -73,6 +77,8 @@ pub(super) fn run(lab: &Lab, runs: usize) -> Result<(), String> {
             }
         }
         table(kind, &readings);
+        let name = "a bare loop asks all once in";
+        say(&format!("{name:<34} {:>12}", text(median(floors))));
     }
     Ok(())
 }
@@ -123,20 +129,64 @@ fn table(kind: Kind, [theirs, ours]: &[Vec<Reading>; 2]) {
     }
 }
 
+/// Who asks, and who is asked.
+struct Field<'l> {
+    lab: &'l Lab,
+    director: Host,
+    _servers: Host,
+    server: Server,
+}
+
+impl<'l> Field<'l> {
+    fn new(lab: &'l Lab, kind: Kind) -> Result<Self, String> {
+        let cable = lab.bridge("checks");
+        let (director, servers) = (lab.host("director"), lab.host("servers"));
+        director.connect(&cable, "eth0", &["10.21.0.1/16"]);
+        servers.connect(&cable, "eth0", &["10.21.0.2/16"]);
+        servers.ip(&["route add local 10.20.0.0/16 dev lo".to_owned()]);
+        director.ip(&["route add 10.20.0.0/16 via 10.21.0.2".to_owned()]);
+        let server = Server::start(&servers, kind)?;
+        Ok(Self {
+            lab,
+            director,
+            _servers: servers,
+            server,
+        })
+    }
+
+    fn end(self) {
+        self.server.stop();
+        self.lab.remove_bridge("checks");
+    }
+}
+
+/// What a bare loop takes to ask all targets once.
+fn floor(lab: &Lab, kind: Kind) -> Result<Duration, String> {
+    let field = Field::new(lab, kind)?;
+    let question: &[u8] = match kind {
+        Kind::Tcp => &[],
+        Kind::Http => b"GET / HTTP/1.1\r\nHost: target\r\nConnection: close\r\n\r\n",
+    };
+    let targets = (0..SERVICES).flat_map(|service| {
+        (0..SERVERS).map(move |number| (server(service, number), server::PORT).into())
+    });
+    let start = Instant::now();
+    let asked = field.director.inside(|| bare::ask(targets, question));
+    let took = start.elapsed();
+    field.end();
+    asked.map_err(|e| format!("a bare loop: {e}"))?;
+    Ok(took)
+}
+
 /// One daemon, from its start until its checks have been counted.
 fn measure(lab: &Lab, peer: Peer, kind: Kind) -> Result<Reading, String> {
-    let cable = lab.bridge("checks");
-    let (director, servers) = (lab.host("director"), lab.host("servers"));
-    director.connect(&cable, "eth0", &["10.21.0.1/16"]);
-    servers.connect(&cable, "eth0", &["10.21.0.2/16"]);
-    servers.ip(&["route add local 10.20.0.0/16 dev lo".to_owned()]);
-    director.ip(&["route add 10.20.0.0/16 via 10.21.0.2".to_owned()]);
+    let field = Field::new(lab, kind)?;
+    let (director, server) = (&field.director, &field.server);
     director.write(director::KEY, 0o600, &"6b".repeat(32));
-    let server = Server::start(&servers, kind)?;
 
     let start = Instant::now();
-    let mut process = launch(&director, peer, kind);
-    let first_round = first_round(&director, &server, start);
+    let mut process = launch(director, peer, kind);
+    let first_round = first_round(director, server, start);
     let reading = if let Some(first_round) = first_round {
         // What was late in the first round is not counted with what comes after, nor the way from
         // there to a target's own moments, which takes caribe up to one interval and a half.
@@ -148,13 +198,12 @@ fn measure(lab: &Lab, peer: Peer, kind: Kind) -> Result<Reading, String> {
     } else {
         Err(format!(
             "{peer:?} had {} of {TARGETS} servers after {LIMIT:?}\n{}",
-            entries(&director),
+            entries(director),
             process.log()
         ))
     };
     end(&mut process);
-    server.stop();
-    lab.remove_bridge("checks");
+    field.end();
     reading
 }
 

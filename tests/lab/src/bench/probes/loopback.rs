@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use probes::kinds::ProbeKind;
 use probes::kinds::tcp::Tcp;
 use probes::{Limits, ProbeSpec, Runner, Target};
-use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::bare::{self, CONCURRENCY};
 use super::say;
 
 /// Targets, all of them on one listener: 127.1.0.1 and so on.
@@ -23,8 +20,6 @@ const TARGETS: u32 = 10_000;
 /// More than one processor can do, so that it is never idle.
 const INTERVAL: Duration = Duration::from_millis(100);
 const TIMEOUT: Duration = Duration::from_millis(90);
-/// Checks under way at a time.
-const CONCURRENCY: usize = 256;
 /// How long each is measured.
 const WINDOW: Duration = Duration::from_secs(5);
 
@@ -93,51 +88,10 @@ fn used() -> Duration {
     )
 }
 
-/// The least that a check takes: connect without waiting, wait, see how it went, close.
 fn bare_loop(port: u16) -> io::Result<u64> {
-    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut under_way: Vec<Option<OwnedFd>> = (0..CONCURRENCY).map(|_| None).collect();
-    let mut next = 0_u32;
-    for (place, slot) in under_way.iter_mut().enumerate() {
-        *slot = Some(begin(&poll, target(next, port), place)?);
-        next += 1;
-    }
-    let mut events = Vec::with_capacity(CONCURRENCY);
-    let (start, mut checks) = (Instant::now(), 0);
-    while start.elapsed() < WINDOW {
-        events.clear();
-        epoll::wait(&poll, spare_capacity(&mut events), None)?;
-        for event in &events {
-            let place = usize::try_from(event.data.u64()).unwrap_or(0);
-            let Some(slot) = under_way.get_mut(place) else {
-                continue;
-            };
-            if let Some(socket) = slot.take() {
-                sockopt::socket_error(&socket)??;
-                sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-                checks += 1;
-            }
-            *slot = Some(begin(&poll, target(next, port), place)?);
-            next = next.wrapping_add(1);
-        }
-    }
-    Ok(checks)
-}
-
-fn begin(poll: &OwnedFd, target: SocketAddr, place: usize) -> io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(
-        AddressFamily::INET,
-        SocketType::STREAM,
-        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        None,
-    )?;
-    match rustix::net::connect(&socket, &target) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let data = epoll::EventData::new_u64(place as u64);
-    epoll::add(poll, &socket, data, epoll::EventFlags::OUT)?;
-    Ok(socket)
+    let start = Instant::now();
+    let targets = (0..).map(|number| target(number, port));
+    bare::ask(targets.take_while(|_| start.elapsed() < WINDOW), &[])
 }
 
 fn crate_runner(port: u16) -> io::Result<u64> {
@@ -163,8 +117,8 @@ fn crate_runner(port: u16) -> io::Result<u64> {
             .collect();
         runner.set_targets(targets);
         let deadline = tokio::time::Instant::now() + WINDOW;
-        while let Ok(Some(verdict)) = tokio::time::timeout_at(deadline, verdicts.recv()).await {
-            if let Some(reason) = verdict.reason {
+        while let Ok(Some(verdicts)) = tokio::time::timeout_at(deadline, verdicts.recv()).await {
+            if let Some(reason) = verdicts.into_iter().find_map(|verdict| verdict.reason) {
                 return Err(io::Error::other(reason.to_string()));
             }
         }

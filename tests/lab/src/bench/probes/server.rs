@@ -17,9 +17,8 @@ use super::{Kind, target};
 pub(super) const PORT: u16 = 80;
 /// Connections that the kernel keeps until they are accepted.
 const WAITING: i32 = 16_384;
-/// How often it is looked whether to stop.
-const LOOK: Duration = Duration::from_millis(100);
-/// An asker that says nothing is left after so long; it is busy with others.
+/// After so long without anybody it is looked whether to stop; and an asker that says nothing, being
+/// busy with others, is left.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Who waits for questions over HTTP, each for one at a time.
 const LISTENERS: usize = 16;
@@ -99,8 +98,8 @@ fn listen() -> std::io::Result<TcpListener> {
     let any: std::net::SocketAddr = (std::net::Ipv4Addr::UNSPECIFIED, PORT).into();
     socket.bind(&any.into())?;
     socket.listen(WAITING)?;
-    // Accepting ends now and then to see whether it is over.
-    socket.set_read_timeout(Some(LOOK))?;
+    // Who is accepted inherits it, which spares a call for each.
+    socket.set_read_timeout(Some(PATIENCE))?;
     Ok(socket.into())
 }
 
@@ -111,7 +110,6 @@ fn serve(listener: &TcpListener, kind: Kind, stop: &AtomicBool, arrivals: &Mutex
         };
         let now = Instant::now();
         if matches!(kind, Kind::Http) {
-            let _ = stream.set_read_timeout(Some(PATIENCE));
             let mut question = [0; 1024];
             if stream.read(&mut question).is_ok_and(|length| length > 0) {
                 let _ = stream.write_all(ANSWER);
