@@ -44,6 +44,8 @@ pub struct Machine {
     counter: u64,
     sent: SentLog,
     next_beat: Time,
+    /// A peer has just been heard, and our own heartbeat is about due.
+    joins: bool,
     listening: Time,
     doubt: Option<Doubt>,
     stop: Stop,
@@ -142,6 +144,7 @@ impl Machine {
             counter: 0,
             sent: SentLog::default(),
             next_beat: now,
+            joins: false,
             listening: now,
             doubt: None,
             stop: Stop::No,

@@ -95,4 +95,18 @@ impl Settings {
     pub(super) fn deadtime(&self) -> Duration {
         self.timing.deadtime
     }
+
+    /// By how much a heartbeat may come later than a keepalive after the one before: an eighth of
+    /// it, if nobody warns of that, and no single loss after it looks like death.
+    pub(super) fn patience(&self) -> Duration {
+        let HeartbeatTiming {
+            keepalive,
+            warntime,
+            deadtime,
+            ..
+        } = self.timing;
+        let until_warned = warntime.saturating_sub(keepalive) / 2;
+        let until_dead = deadtime.saturating_sub(keepalive * 2) / 2;
+        (keepalive / 8).min(until_warned).min(until_dead)
+    }
 }

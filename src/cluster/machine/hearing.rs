@@ -159,6 +159,7 @@ impl Machine {
         }
         if accepted.newest {
             self.learn(heartbeat);
+            self.join_in();
         }
     }
 

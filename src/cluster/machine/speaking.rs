@@ -10,6 +10,12 @@ use crate::cluster::heartbeat::{Claim, Echo, Heartbeat, Role};
 use crate::cluster::rules::Rule;
 
 impl Machine {
+    /// A peer has been heard: who is to speak soon does so now, and is woken once for both. Those who
+    /// hear each other come to speak at the same time by that, the first of them at its own.
+    pub(super) fn join_in(&mut self) {
+        self.joins |= self.next_beat <= self.now + self.settings.keepalive() / 2;
+    }
+
     /// Whether a stop is over.
     pub(super) fn go_on_stopping(&mut self) -> bool {
         let holds_none = self
@@ -46,9 +52,10 @@ impl Machine {
         let urgently = self.changed && self.rules.keep(Rule::ChangesAreUrgent);
         let again = self.urgent.is_some_and(|urgent| urgent.next <= self.now);
         let unasked = urgently || again || self.next_beat <= self.now;
-        if !unasked && !self.answer {
+        if !unasked && !self.answer && !self.joins {
             return;
         }
+        let joined = std::mem::take(&mut self.joins) && !unasked;
         self.counter += 1;
         let pause = self.settings.keepalive() / URGENT_REPEATS;
         let next = self.now + pause;
@@ -67,7 +74,13 @@ impl Machine {
         };
         self.changed = false;
         self.answer = false;
-        self.next_beat = self.now + self.settings.keepalive();
+        // Who has joined waits a little for the other to be first again.
+        let patience = if joined {
+            self.settings.patience()
+        } else {
+            Duration::ZERO
+        };
+        self.next_beat = self.now + self.settings.keepalive() + patience;
         self.sent
             .add(self.counter, self.now, self.settings.deadtime());
         self.counters.sent += 1;

@@ -2,6 +2,7 @@ mod operators;
 mod partitions;
 mod reload;
 mod replay;
+mod speaking;
 mod vips;
 
 use super::*;

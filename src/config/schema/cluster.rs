@@ -41,7 +41,8 @@ pub(in super::super) const KEEPALIVE: Key = Key {
     name: "keepalive",
     kind: Kind::Duration(ms(5), secs(60)),
     otherwise: Otherwise::Duration(ms(200)),
-    doc: "Time between two heartbeats on a path. Kernels before 6.2 add up all IPVS statistics \
+    doc: "Time between two heartbeats on a path. One may come earlier, together with a peer's, and \
+          the next up to an eighth of it later. Kernels before 6.2 add up all IPVS statistics \
           every two seconds in one go, and let nothing else run meanwhile; where thousands of \
           servers make that longer than a keepalive may be late, set run_estimation = 0 in \
           ipvs.sysctl and do without rates.",
