@@ -1,5 +1,7 @@
 //! The task that knows the configuration, all verdicts and what became of them.
 
+mod tidings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use super::Error;
 use super::dropped::DroppedLog;
 use super::events::{History, What};
 use super::fitness::Reach;
-use super::guard::{self, Charge, Guard};
+use super::guard::Guard;
 use super::late::LateLog;
 use super::orders::{self, Order};
 use super::pace::Pace;
@@ -27,9 +29,8 @@ use super::view::View;
 use super::watchdog::Watchdog;
 use super::wishes::Wishes;
 use crate::clock::{self, Time};
-use crate::cluster;
 use crate::config::{Config, Loaded};
-use crate::health::{Health, Subscriptions, Verdicts};
+use crate::health::{Subscriptions, Verdicts};
 use crate::lvs::{self, Keeper, Owned, Wanted};
 
 /// A snapshot is made when something has happened, but not without a pause.
@@ -220,26 +221,6 @@ impl Core {
         self.guard = Some(guard);
     }
 
-    /// Tells the guard whether a peer lives that would take over.
-    fn tell_guard(&mut self) {
-        let (Some(guard), Some(report)) = (&mut self.guard, &self.last_pulse) else {
-            return;
-        };
-        let mut peers = report.cluster.peers.iter();
-        let succeeded = peers.any(|peer| peer.liveness == cluster::Liveness::Alive);
-        let grace = guard::grace(&self.config, succeeded);
-        if guard.told().grace != grace {
-            let vips = guard.told().vips.clone();
-            let linger = guard.told().linger;
-            guard.charge(&Charge {
-                vips,
-                grace,
-                last_words: self.last_words.clone(),
-                linger,
-            });
-        }
-    }
-
     /// What has happened, at any moment.
     pub(super) fn history(&self) -> watch::Receiver<Arc<History>> {
         self.history.subscribe()
@@ -333,87 +314,6 @@ impl Core {
         self.stop().await
     }
 
-    /// Takes what the heartbeat thread tells.
-    fn take(&mut self, mut report: pulse::Report) {
-        let dropped = &report.cluster.counters.dropped;
-        if let Some(reasons) = self.dropped.news(dropped, report.at) {
-            tracing::warn!(reasons, "heartbeats dropped");
-        }
-        for (at, what) in std::mem::take(&mut report.happened).into_events(report.at) {
-            if let Some(what) = self.late.sift(what, at) {
-                self.happened(what, at);
-            }
-        }
-        self.last_pulse = Some(report);
-    }
-
-    /// Adds to the history what happened at `at`.
-    fn happened(&self, what: What, at: Time) {
-        let age = clock::now().saturating_sub(at);
-        let wall = clock::wall().saturating_sub(age);
-        self.history
-            .send_modify(|history| Arc::make_mut(history).push(what, wall));
-    }
-
-    fn tell_late(&mut self) {
-        let now = clock::now();
-        for what in self.late.due(now) {
-            self.happened(what, now);
-        }
-    }
-
-    fn look_at_table(&mut self) {
-        let report = self.table_reports.borrow().clone();
-        let now = clock::now();
-        let changes = report.drift.saturating_sub(self.table.drift);
-        if changes > 0 {
-            self.happened(What::TableDrift { changes }, now);
-        }
-        let broken = report.error.is_some();
-        if broken != self.table.broken {
-            let what = match report.error.clone() {
-                Some(problem) => What::TableFailed { problem },
-                None => What::TableWorks,
-            };
-            self.happened(what, now);
-        }
-        self.table = Known {
-            drift: report.drift,
-            broken,
-        };
-    }
-
-    /// Takes a verdict; whether the table depends on it.
-    fn judge(&mut self, verdict: Verdict) -> bool {
-        for (service, server) in self.verdicts.servers_of(&verdict.target) {
-            let service: &str = service;
-            let before = self.verdicts.health_of(service, *server).health;
-            let reason = verdict.reason.as_ref().map(ToString::to_string);
-            match verdict.health {
-                // That servers are up at a start is no news, and of ten thousand it would be a flood.
-                probes::Health::Up if before == Health::Unknown => {
-                    tracing::debug!(service, %server, "server is up");
-                }
-                probes::Health::Up if before != Health::Up => {
-                    tracing::info!(service, %server, "server is up");
-                    let (service, server) = (service.to_owned(), server.to_string());
-                    self.happened(What::ServerUp { service, server }, clock::now());
-                }
-                probes::Health::Down if before != Health::Down => {
-                    tracing::warn!(service, %server, reason, "server is down");
-                    let what = What::ServerDown {
-                        service: service.to_owned(),
-                        server: server.to_string(),
-                        reason,
-                    };
-                    self.happened(what, clock::now());
-                }
-                probes::Health::Up | probes::Health::Down | probes::Health::Unknown => {}
-            }
-        }
-        self.verdicts.handle_verdict(verdict)
-    }
-
     fn want(&self, table: Table, sync: lvs::sync::Desired) {
         self.wanted.send_modify(|wanted| {
             *wanted = Arc::new(Wanted {
@@ -422,67 +322,6 @@ impl Core {
                 sync,
             });
         });
-    }
-
-    /// Says of which services every server has been probed for the first time.
-    fn tell_complete(&mut self) {
-        for service in self.config.virtuals.keys() {
-            if self.complete.contains(service) || !self.verdicts.is_complete(service) {
-                continue;
-            }
-            let servers = self.verdicts.subscriptions().servers_of_service(service);
-            let (up, down): (Vec<_>, Vec<_>) = servers
-                .map(|server| self.verdicts.health_of(service, server).health)
-                .partition(|health| *health == Health::Up);
-            if !(up.is_empty() && down.is_empty()) {
-                let (up, down) = (up.len(), down.len());
-                tracing::info!(service, up, down, "every server has been probed");
-            }
-            self.complete.insert(service.clone());
-        }
-    }
-
-    /// Tells the heartbeat thread which groups this director could serve at once; whether it could
-    /// be told.
-    fn tell_ready(&mut self) -> bool {
-        let mut told = true;
-        let report = self.table_reports.borrow().clone();
-        let programmed =
-            report.error.is_none() && report.generation == self.wanted.borrow().generation;
-        for name in self.config.groups.keys() {
-            let mut services = self.config.virtuals.values().filter(|v| v.group == *name);
-            let ready = programmed
-                && services.all(|service| {
-                    let refused = lvs::service_keys(service)
-                        .any(|key| report.refusals.iter().any(|(refused, _)| *refused == key));
-                    !refused && self.verdicts.is_complete(&service.name)
-                });
-            // A table that is being changed is one that serves.
-            let known = self.ready.get(name).copied().unwrap_or(false);
-            let ready = ready || (known && report.error.is_none() && !programmed);
-            if ready != known || !self.ready.contains_key(name) {
-                let command = Command::Ready {
-                    group: name.clone(),
-                    ready,
-                };
-                if self.pulse.tell(command) {
-                    self.ready.insert(name.clone(), ready);
-                } else {
-                    told = false;
-                }
-            }
-        }
-        told
-    }
-
-    /// Tells the heartbeat thread how many reachability targets answer.
-    fn tell_reach(&mut self) {
-        let reach = *self.reach.borrow_and_update();
-        if let Some(news) = reach.filter(|_| reach != self.reach_told)
-            && self.pulse.tell(Command::Reach(news))
-        {
-            self.reach_told = reach;
-        }
     }
 
     fn publish(&mut self) {
