@@ -85,6 +85,16 @@ impl Host {
 }
 
 impl Cable {
+    /// Takes the cable away, and both of its interfaces, which would last as long as the host.
+    ///
+    /// # Panics
+    ///
+    /// When it is gone already.
+    #[track_caller]
+    pub fn remove(self) {
+        switch_ip(&[format!("link del {}", self.port)]);
+    }
+
     /// The switch forgets the port: nothing passes, but the host still sees a carrier.
     ///
     /// # Panics

@@ -16,7 +16,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use ipvs::{Client, Kernel};
-use lab::{Host, Lab, Process, director};
+use lab::{Cable, Host, Lab, Process, director};
 
 use super::{median, say, text};
 pub(super) use loopback::run as on_host;
@@ -133,29 +133,33 @@ fn table(kind: Kind, [theirs, ours]: &[Vec<Reading>; 2]) {
 struct Field<'l> {
     lab: &'l Lab,
     director: Host,
-    _servers: Host,
+    cables: [Cable; 2],
     server: Server,
 }
 
 impl<'l> Field<'l> {
     fn new(lab: &'l Lab, kind: Kind) -> Result<Self, String> {
-        let cable = lab.bridge("checks");
+        let switch = lab.bridge("checks");
         let (director, servers) = (lab.host("director"), lab.host("servers"));
-        director.connect(&cable, "eth0", &["10.21.0.1/16"]);
-        servers.connect(&cable, "eth0", &["10.21.0.2/16"]);
+        let cables = [
+            director.connect(&switch, "eth0", &["10.21.0.1/16"]),
+            servers.connect(&switch, "eth0", &["10.21.0.2/16"]),
+        ];
         servers.ip(&["route add local 10.20.0.0/16 dev lo".to_owned()]);
         director.ip(&["route add 10.20.0.0/16 via 10.21.0.2".to_owned()]);
         let server = Server::start(&servers, kind)?;
         Ok(Self {
             lab,
             director,
-            _servers: servers,
+            cables,
             server,
         })
     }
 
     fn end(self) {
         self.server.stop();
+        // The kernel takes its time to clear up behind a host; the next has the same names.
+        self.cables.into_iter().for_each(Cable::remove);
         self.lab.remove_bridge("checks");
     }
 }
