@@ -383,7 +383,7 @@ impl World {
         let host = &mut self.hosts[i];
         if host.run.take().is_some() {
             host.ended = now;
-            self.checks.disorder = now;
+            self.checks.left_to_the_dead(now);
         }
         host.paused = false;
         host.holds.clear();

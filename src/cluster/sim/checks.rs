@@ -51,7 +51,7 @@ pub(super) struct Checks {
     /// Of whom a director has been told falsely that it does not run.
     pub(super) slandered: BTreeSet<(usize, usize)>,
     /// When somebody was last killed.
-    pub(super) disorder: Time,
+    disorder: Time,
     /// Who has handed a group over by command, has not had it since, and when.
     declined: BTreeMap<(usize, u64, String), Time>,
     /// When another took what each gives away.
@@ -84,6 +84,12 @@ pub(super) fn name_of(group: &str) -> &'static str {
 impl Checks {
     pub(super) fn paused_at(&self, host: usize) -> Time {
         self.paused.get(&host).copied().unwrap_or_default()
+    }
+
+    /// Somebody is killed, who may have been about to take what was left in good order.
+    pub(super) fn left_to_the_dead(&mut self, now: Time) {
+        self.disorder = now;
+        self.due.clear();
     }
 
     pub(super) fn stopping(&mut self, host: usize, generation: u64) {

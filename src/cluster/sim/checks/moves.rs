@@ -26,9 +26,10 @@ impl World {
         self.checks.due.remove(group);
         self.checks.active.insert((i, name_of(group)), self.now);
         // Who waits for one that is never heard waits as long as its own file says, and passes over
-        // a better candidate after that: two may do so at one moment.
+        // a better candidate after that: two may do so at one moment. So may one that has waited for
+        // so long, and one that has just been started and heard it first.
         let strangers = self.hosts.iter().any(|host| host.tongue != Tongue::Ours);
-        if *why == Taken::Start && strangers {
+        if *why == Taken::Start && (strangers || self.has_waited_in_vain(i)) {
             self.checks.local = self.now;
         }
         for j in self.peers_of(i).collect::<Vec<_>>() {
@@ -86,6 +87,17 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether a start is over without that all have been heard who run.
+    fn has_waited_in_vain(&self, i: usize) -> bool {
+        let host = &self.hosts[i];
+        let initdead = host.settings.timing.initdead;
+        let run = host.run.as_ref();
+        run.is_some_and(|machine| machine.born + initdead <= self.host_now(i))
+            && self
+                .peers_of(i)
+                .any(|j| self.hosts[j].run.is_some() && !self.machine_hears(i, j))
     }
 
     /// When a machine leaves a group: there must be a cause.
