@@ -10,13 +10,13 @@
 //! --------------------+--------+-------------------------- heartbeat: 10.9.0.0/24
 //! ```
 
-mod server;
+mod nginx;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-pub use server::RealServer;
+pub use nginx::RealServer;
 
 use crate::{Cable, Director, Host, Lab, director, until};
 
