@@ -7,17 +7,22 @@ use crate::session::{LIMIT, Session};
 pub(crate) struct NoFrame;
 
 /// The next message, whole. `measure` finds its length in what has come of it: `None` while that is
-/// too little. `expected` is what to call the message when it does not come.
+/// too little. It is whatever the server claims, and the same number on every machine; one that is
+/// longer than a server may say is not waited for. `expected` is what to call the message when it
+/// does not come.
 pub(crate) async fn next(
     session: &mut Session<'_>,
     expected: &str,
-    measure: impl Fn(&[u8]) -> Result<Option<usize>, NoFrame>,
+    measure: impl Fn(&[u8]) -> Result<Option<u64>, NoFrame>,
 ) -> Result<Vec<u8>, Failure> {
     loop {
         match measure(session.input()) {
-            Ok(Some(length)) if length <= LIMIT => return session.exactly(length, expected).await,
+            Ok(Some(length)) => match usize::try_from(length) {
+                Ok(length) if length <= LIMIT => return session.exactly(length, expected).await,
+                Ok(_) | Err(_) => return Err(session.missing(expected, End::Limit(LIMIT))),
+            },
             Ok(None) => {}
-            Ok(Some(_)) | Err(NoFrame) => return Err(session.missing(expected, End::Complete)),
+            Err(NoFrame) => return Err(session.missing(expected, End::Complete)),
         }
         if let Some(end) = session.fill().await? {
             return Err(session.missing(expected, end));

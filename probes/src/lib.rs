@@ -68,6 +68,7 @@ mod echoes;
 mod failure;
 mod frames;
 pub mod kinds;
+mod looks;
 pub mod pattern;
 mod probe;
 mod probing;

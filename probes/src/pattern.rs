@@ -66,12 +66,22 @@ impl Pattern {
                     None => Found::NotYet,
                 }
             }
-            Self::Regex(regex) => match regex.compiled.find(input) {
-                Some(found) => Found::Until(found.end()),
-                None => Found::NotYet,
-            },
+            Self::Regex(regex) => {
+                #[cfg(test)]
+                SEARCHED.with(|searched| searched.set(searched.get() + input.len()));
+                match regex.compiled.find(input) {
+                    Some(found) => Found::Until(found.end()),
+                    None => Found::NotYet,
+                }
+            }
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Bytes that expressions were looked for in, by tests of this thread.
+    pub(crate) static SEARCHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 impl Pattern {

@@ -6,13 +6,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::client::TlsStream;
 
 use crate::connects::Connection;
 use crate::failure::{End, Failure, Stage, excerpt, line_excerpt};
+use crate::looks::Looks;
 use crate::probing::Probing;
 use crate::tls::{self, Tls};
 
@@ -22,8 +22,6 @@ pub(crate) const LIMIT: usize = 64 * 1024;
 const LINE: usize = 8 * 1024;
 /// Bytes read at once.
 const PIECE: usize = 4096;
-/// Input that does not come for so long pauses.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to the target, and what came over it.
 #[derive(Debug)]
@@ -168,14 +166,14 @@ impl<'p> Session<'p> {
         }
     }
 
-    /// As [`fill`](Self::fill), and then for as long as the input goes on without a pause, until it
-    /// has grown by an eighth: for whoever looks at all of it anew each time, so that a server that
-    /// says much in small pieces does not make that long.
-    pub(crate) async fn fill_well(&mut self) -> Result<Option<End>, Failure> {
-        let enough = self.input.len() + self.input.len() / 8;
+    /// As [`fill`](Self::fill), and then until the input is worth another look: for whoever looks at
+    /// all of it anew each time.
+    pub(crate) async fn fill_well(&mut self, looks: &mut Looks) -> Result<Option<End>, Failure> {
+        let enough = looks.enough(self.input.len());
         let mut end = self.fill().await?;
         while end.is_none() && self.input.len() < enough {
-            let Ok(filled) = tokio::time::timeout(PAUSE, self.fill()).await else {
+            let Ok(filled) = tokio::time::timeout(looks.pause(), self.fill()).await else {
+                looks.paused();
                 return Ok(None);
             };
             end = filled?;

@@ -7,6 +7,7 @@ use crate::kinds::Ask;
 use crate::kinds::dialogue::Encryption;
 #[cfg(test)]
 use crate::kinds::dialogue::Protocol;
+use crate::looks::Looks;
 use crate::pattern::{Found, Pattern};
 use crate::probing::Probing;
 use crate::report::Answer;
@@ -88,6 +89,7 @@ impl Step {
             session.send(&self.send).await?;
         }
         let mut searched = 0;
+        let mut looks = Looks::default();
         let mut ended = None;
         loop {
             match self.expect.find(session.input(), searched) {
@@ -103,7 +105,7 @@ impl Step {
             }
             searched = session.input().len();
             ended = if self.expect.looks_anew() {
-                session.fill_well().await?
+                session.fill_well(&mut looks).await?
             } else {
                 session.fill().await?
             };

@@ -204,7 +204,7 @@ async fn log_in(session: &mut Session<'_>, login: &DatabaseLogin) -> Result<(), 
 async fn next(session: &mut Session<'_>, expected: &str) -> Result<Message, Failure> {
     let whole = frames::next(session, expected, |input| {
         let header = Header::parse(input).map_err(|_| NoFrame)?;
-        let length = header.map(|header| usize::try_from(header.len()).map(|it| it + 1));
+        let length = header.map(|header| u64::try_from(header.len()).map(|it| it + 1));
         length.transpose().map_err(|_| NoFrame)
     })
     .await?;

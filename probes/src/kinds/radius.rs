@@ -10,7 +10,7 @@ mod packet;
 use serde::{Deserialize, Serialize};
 
 use self::packet::{Code, Request};
-use crate::failure::{Failure, words_of};
+use crate::failure::{Failure, excerpt, words_of};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
@@ -46,28 +46,27 @@ impl Ask for Radius {
         let expected = "an answer, which a wrong secret does not get";
         let reply = datagrams.receive(expected).await?;
         let (code, words) = request.read(&self.secret, &reply).map_err(|why| {
-            let got = crate::failure::excerpt(&reply);
-            Failure::Protocol(format!("expected an answer of RADIUS, got {why}: {got}"))
+            let expected = "expected an answer of RADIUS, got";
+            Failure::Protocol(match reply.as_slice() {
+                [] => format!("{expected} an empty datagram"),
+                reply => format!("{expected} {why}: {}", excerpt(reply)),
+            })
         })?;
-        match (code, &self.login) {
-            (Code::Accept, _) | (Code::Accounting, None) => Ok(Answer::good()),
-            (Code::Reject, login) => {
-                let what = match login {
-                    Some(_) => "the login failed",
-                    None => "the server rejects the question for its status",
-                };
-                Err(Failure::Told(match words.as_slice() {
-                    [] => what.to_owned(),
-                    words => format!("{what}: {}", words_of(words)),
-                }))
+        let refused = match (code, &self.login) {
+            (Code::Accept, _) | (Code::Accounting, None) => return Ok(Answer::good()),
+            (Code::Reject, Some(_)) => "the login failed",
+            (Code::Reject, None) => "the server rejects the question for its status",
+            (Code::Challenge, Some(_)) => "the server wants more than a password",
+            (Code::Challenge, None) => "the server wants a login to tell its status",
+            (Code::Accounting, Some(_)) => {
+                let text = "expected an answer to a login, got one of an accounting server";
+                return Err(Failure::Protocol(text.to_owned()));
             }
-            (Code::Challenge, _) => Err(Failure::Told(
-                "the server wants more than a password".to_owned(),
-            )),
-            (Code::Accounting, Some(_)) => Err(Failure::Protocol(
-                "expected an answer to a login, got one of an accounting server".to_owned(),
-            )),
-        }
+        };
+        Err(Failure::Told(match words.as_slice() {
+            [] => refused.to_owned(),
+            words => format!("{refused}: {}", words_of(words)),
+        }))
     }
 
     #[cfg(test)]

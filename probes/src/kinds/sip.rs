@@ -9,7 +9,7 @@ mod message;
 use serde::{Deserialize, Serialize};
 
 use self::message::{Request, Response};
-use crate::failure::{Failure, excerpt};
+use crate::failure::{End, Failure, excerpt};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
@@ -87,8 +87,10 @@ impl Sip {
             datagrams.request(request.text().as_bytes()).await?;
             let response = loop {
                 let datagram = datagrams.receive(RESPONSE).await?;
-                let response = message::response(&datagram).ok_or_else(|| {
-                    Failure::Protocol(format!("expected {RESPONSE}, got {}", excerpt(&datagram)))
+                let response = message::response(&datagram).ok_or_else(|| Failure::Reply {
+                    expected: RESPONSE.to_owned(),
+                    got: excerpt(&datagram),
+                    end: End::Complete,
                 })?;
                 if !response.is_provisional() && request.is_answered_by(&response) {
                     break response;

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::kinds::dialogue::Protocol;
+use crate::pattern::{Regex, SEARCHED};
 use crate::spec::ProbeKind;
 use crate::testing::{
     Authority, Server, ask, ask_briefly, drip, good, hold, read_line, reasons_of_misbehaviour,
@@ -271,7 +274,7 @@ async fn an_expression_is_found_however_the_reply_comes_and_ends() {
         .await;
         let expression = Step {
             send: Vec::new(),
-            expect: Pattern::Regex(crate::pattern::Regex::new("a[b-d]$").unwrap()),
+            expect: Pattern::Regex(Regex::new("a[b-d]$").unwrap()),
         };
         let result = ask(server.address(), steps(vec![expression])).await;
         match result {
@@ -285,4 +288,46 @@ async fn an_expression_is_found_however_the_reply_comes_and_ends() {
             }
         }
     }
+}
+
+/// Asks for an expression, and counts the bytes that are searched for it, over and over again.
+async fn searched(server: &Server) -> usize {
+    SEARCHED.set(0);
+    let kind = steps(vec![Step {
+        send: Vec::new(),
+        expect: Pattern::Regex(Regex::new("x+READY").unwrap()),
+    }]);
+    assert_eq!(ask(server.address(), kind).await, good());
+    SEARCHED.get()
+}
+
+#[tokio::test]
+async fn an_expression_is_searched_for_in_proportion_to_a_reply_that_comes_byte_by_byte() {
+    let length = 20_000;
+    let server = Server::new(move |mut stream| async move {
+        drip(&mut stream, &vec![b'x'; length]).await;
+        drip(&mut stream, b"READY").await;
+        hold(stream).await;
+    })
+    .await;
+    let searched = searched(&server).await;
+    assert!((length..24 * length).contains(&searched), "{searched}");
+}
+
+/// In the 30 s that a probe has here there is room for a dozen pauses, each twice as long as the one
+/// before.
+#[tokio::test]
+async fn an_expression_is_searched_for_in_proportion_to_a_reply_that_pauses_after_each_byte() {
+    let length = 20_000;
+    let server = Server::new(move |mut stream| async move {
+        stream.write_all(&vec![b'x'; length]).await.unwrap();
+        for byte in b"x".repeat(100).iter().chain(b"READY") {
+            tokio::time::sleep(Duration::from_millis(8)).await;
+            stream.write_all(&[*byte]).await.unwrap();
+        }
+        hold(stream).await;
+    })
+    .await;
+    let searched = searched(&server).await;
+    assert!((length..24 * length).contains(&searched), "{searched}");
 }

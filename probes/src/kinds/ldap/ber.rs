@@ -32,13 +32,14 @@ pub(super) fn number(tag: u8, number: u8) -> Vec<u8> {
     value(tag, &[number & 0x7f])
 }
 
-/// How long the value is that begins here, tag and length included; `None` while that has not come.
-pub(super) fn length(input: &[u8]) -> Result<Option<usize>, NoFrame> {
+/// How long the value is that begins here by its own word, tag and length included: up to 4 GiB and 6
+/// bytes. `None` while that has not come.
+pub(super) fn length(input: &[u8]) -> Result<Option<u64>, NoFrame> {
     let [_, first, rest @ ..] = input else {
         return Ok(None);
     };
     if *first < 0x80 {
-        return Ok(Some(2 + usize::from(*first)));
+        return Ok(Some(2 + u64::from(*first)));
     }
     let count = usize::from(first & 0x7f);
     if count == 0 || count > 4 {
@@ -47,15 +48,14 @@ pub(super) fn length(input: &[u8]) -> Result<Option<usize>, NoFrame> {
     let Some(digits) = rest.get(..count) else {
         return Ok(None);
     };
-    let fold = |sum: usize, byte: &u8| (sum << 8) | usize::from(*byte);
-    // Where a usize has 32 bits, the sum may be more than it holds.
+    let fold = |sum: u64, byte: &u8| (sum << 8) | u64::from(*byte);
     let content = digits.iter().fold(0, fold);
-    Ok(Some(content.saturating_add(2 + count)))
+    Ok(Some(2 + u64::from(first & 0x7f) + content))
 }
 
 /// Takes the first value off: its tag and content.
 pub(super) fn take<'v>(values: &mut &'v [u8]) -> Option<(u8, &'v [u8])> {
-    let length = length(values).ok().flatten()?;
+    let length = usize::try_from(length(values).ok().flatten()?).ok()?;
     let (first, rest) = values.split_at_checked(length)?;
     *values = rest;
     let long = *first.get(1)?;

@@ -63,7 +63,7 @@ async fn saying(replies: Vec<Vec<u8>>) -> Server {
             for reply in replies {
                 let length = stream.read(&mut message).await.unwrap();
                 assert!(
-                    matches!(ber::length(&message[..length]), Ok(Some(whole)) if whole == length)
+                    matches!(ber::length(&message[..length]), Ok(Some(whole)) if whole == length as u64)
                 );
                 drip(&mut stream, &reply).await;
             }
@@ -250,13 +250,71 @@ async fn a_server_that_does_not_begin_tls_is_told_so() {
     assert!(told, "{reason}");
 }
 
+/// Lengths do not depend on how many bits a machine counts with.
+#[test]
+fn a_length_is_what_its_bytes_say_on_every_machine() {
+    let table: [(&[u8], Option<u64>); 9] = [
+        (b"\x30\x7f", Some(129)),
+        (b"\x30\x81\x80", Some(131)),
+        (b"\x30\x83\x01\x00\x00", Some(65_541)),
+        (b"\x30\x84\x00\x00\x00\x0c", Some(18)),
+        (b"\x30\x84\x7f\xff\xff\xff", Some(2_147_483_653)),
+        (b"\x30\x84\xff\xff\xff\xfa", Some(4_294_967_296)),
+        (b"\x30\x84\xff\xff\xff\xff", Some(4_294_967_301)),
+        // No length at all, and more of it than LDAP has messages for.
+        (b"\x30\x80", None),
+        (b"\x30\x85\x01\x00\x00\x00\x00", None),
+    ];
+    for (input, expected) in table {
+        assert_eq!(ber::length(input).ok().flatten(), expected, "{input:x?}");
+        if expected.is_some() {
+            let cut = &input[..input.len() - 1];
+            assert!(matches!(ber::length(cut), Ok(None)), "{cut:x?}");
+        }
+        // Nothing follows, so that there is nothing to be taken.
+        assert_eq!(ber::take(&mut { input }), None, "{input:x?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_longer_than_any_is_not_waited_for() {
+    let table: [(&'static [u8], &str); 4] = [
+        (
+            b"\x30\x84\xff\xff\xff\xff\x02\x01\x01",
+            r#"expected the end of a bind in 65536 bytes, got "0\x84\xff\xff\xff\xff\x02\x01\x01""#,
+        ),
+        (
+            b"\x30\x84\xff\xff\xff\xfa",
+            r#"expected the end of a bind in 65536 bytes, got "0\x84\xff\xff\xff\xfa""#,
+        ),
+        (
+            b"\x30\x83\x00\xff\xfc",
+            r#"expected the end of a bind in 65536 bytes, got "0\x83\x00\xff\xfc""#,
+        ),
+        (
+            b"\x30\x88\x00\x00\x00\x01\x00\x00\x00\x00",
+            r#"expected the end of a bind, got "0\x88\x00\x00\x00\x01\x00\x00\x00\x00""#,
+        ),
+    ];
+    for (claim, text) in table {
+        // It goes on for ever, and would be waited for until the end of time.
+        let server = Server::new(move |mut stream| async move {
+            stream.write_all(claim).await.unwrap();
+            hold(stream).await;
+        })
+        .await;
+        let asked = ask(server.address(), ProbeKind::Ldap(Ldap::default()));
+        assert_eq!(asked.await.unwrap_err().to_string(), text);
+    }
+}
+
 proptest! {
     #[test]
     fn values_of_any_length_are_read_as_they_are_written(length in 0_usize..70_000) {
         let content = vec![7; length];
         let whole = ber::value(ber::OCTETS, &content);
         let measured = ber::length(&whole).map_err(|_| TestCaseError::fail("no length"))?;
-        prop_assert_eq!(measured, Some(whole.len()));
+        prop_assert_eq!(measured, Some(whole.len() as u64));
         let mut rest = whole.as_slice();
         prop_assert_eq!(ber::take_tagged(&mut rest, ber::OCTETS), Some(content.as_slice()));
         prop_assert!(rest.is_empty());

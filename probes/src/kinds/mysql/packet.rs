@@ -66,15 +66,14 @@ pub(super) enum Step {
 }
 
 /// How long the packet is that begins here, its head included.
-pub(super) fn length(input: &[u8]) -> Result<Option<usize>, NoFrame> {
+pub(super) fn length(input: &[u8]) -> Result<Option<u64>, NoFrame> {
     let Some([low, middle, high]) = input.first_chunk::<3>() else {
         return Ok(None);
     };
-    let length = u32::from_le_bytes([*low, *middle, *high, 0]);
-    match usize::try_from(length) {
+    match u32::from_le_bytes([*low, *middle, *high, 0]) {
         // No packet of what is spoken here is empty.
-        Ok(0) | Err(_) => Err(NoFrame),
-        Ok(length) => Ok(Some(HEAD + length)),
+        0 => Err(NoFrame),
+        length => Ok(Some(HEAD as u64 + u64::from(length))),
     }
 }
 

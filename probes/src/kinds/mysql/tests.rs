@@ -92,7 +92,8 @@ where
         if stream.read_exact(&mut head).await.is_err() {
             return;
         }
-        let length = packet::length(&head).ok().flatten().unwrap() - packet::HEAD;
+        let length = packet::length(&head).ok().flatten().unwrap();
+        let length = usize::try_from(length).unwrap() - packet::HEAD;
         let mut payload = vec![0; length];
         stream.read_exact(&mut payload).await.unwrap();
     }

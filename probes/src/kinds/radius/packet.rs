@@ -206,12 +206,18 @@ pub(super) mod tests {
         whole.extend(attributes);
         let signature = sign(&secret, &whole);
         whole[HEAD + 2..HEAD + 18].copy_from_slice(&signature);
+        sealed(&secret.0, request, whole)
+    }
+
+    /// An answer with the Response Authenticator that all its other bytes should have.
+    pub(crate) fn sealed(secret: &str, request: &[u8], mut reply: Vec<u8>) -> Vec<u8> {
+        reply[4..HEAD].copy_from_slice(&request[4..HEAD]);
         let mut md5 = Md5::new();
-        md5.update(&whole);
-        md5.update(secret.0.as_bytes());
+        md5.update(&reply);
+        md5.update(secret.as_bytes());
         let authenticator = md5.finalize();
-        whole[4..HEAD].copy_from_slice(&authenticator);
-        whole
+        reply[4..HEAD].copy_from_slice(&authenticator);
+        reply
     }
 
     /// The example of RFC 2865, section 7.1.

@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 
 use tokio::net::UdpSocket;
 
-use super::packet::tests::answer;
+use super::packet::tests::{answer, sealed};
 use super::*;
 use crate::spec::ProbeKind;
 use crate::testing::{answering_the_second, ask, ask_briefly, good};
@@ -58,20 +58,83 @@ async fn a_request_that_is_lost_is_sent_again() {
 #[tokio::test]
 async fn what_a_server_refuses_is_said_in_words() {
     let table = [
-        (3, "", "the login failed"),
-        (3, "unknown user", "the login failed: unknown user"),
-        (11, "", "the server wants more than a password"),
+        (login(), 3, "", "the login failed"),
+        (login(), 3, "unknown user", "the login failed: unknown user"),
+        (login(), 11, "", "the server wants more than a password"),
         (
+            login(),
+            11,
+            "Token?\r\n",
+            "the server wants more than a password: Token?",
+        ),
+        (
+            login(),
             5,
             "",
             "expected an answer to a login, got one of an accounting server",
         ),
+        (
+            status(),
+            3,
+            "",
+            "the server rejects the question for its status",
+        ),
+        (
+            status(),
+            3,
+            "not for you",
+            "the server rejects the question for its status: not for you",
+        ),
+        (
+            status(),
+            11,
+            "",
+            "the server wants a login to tell its status",
+        ),
     ];
-    for (code, words, text) in table {
+    for (kind, code, words, text) in table {
         let server = answering(move |request| answer("shared", request, code, words)).await;
-        let failure = ask(server, login()).await.unwrap_err();
+        let failure = ask(server, kind).await.unwrap_err();
+        assert!(failure.concerns_server(), "{text}");
         assert_eq!(failure.to_string(), text);
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_signed_as_it_should_be_is_told_with_why() {
+    let other_secret = "one that is signed with another secret";
+    type Spoil = fn(&[u8], Vec<u8>) -> Vec<u8>;
+    let table: [(Spoil, &str); 5] = [
+        // The Response Authenticator, and the Message-Authenticator alone.
+        (|_, reply| changed(reply, 4), other_secret),
+        (
+            |request, reply| sealed("shared", request, changed(reply, 22)),
+            other_secret,
+        ),
+        (
+            |request, reply| sealed("shared", request, changed(reply, 1)),
+            "one to another request",
+        ),
+        // A code that no answer has, and an end in the middle of an attribute.
+        (
+            |request, reply| sealed("shared", request, changed(reply, 0)),
+            "something else",
+        ),
+        (|_, reply| reply[..30].to_vec(), "something else"),
+    ];
+    for (spoil, why) in table {
+        let server = answering(move |request| spoil(request, answer("shared", request, 2, "")));
+        let failure = ask(server.await, login()).await.unwrap_err();
+        assert!(failure.concerns_server(), "{why}");
+        let text = failure.to_string();
+        let expected = format!("expected an answer of RADIUS, got {why}: \"");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+}
+
+fn changed(mut reply: Vec<u8>, at: usize) -> Vec<u8> {
+    reply[at] ^= 0x40;
+    reply
 }
 
 #[tokio::test]
@@ -86,18 +149,21 @@ async fn what_is_no_answer_is_told_as_what_it_is() {
         r#"expected an answer of RADIUS, got something else: "nonsense""#
     );
     let server = answering(|_| Vec::new()).await;
-    assert!(ask(server, status()).await.is_err());
+    let text = ask(server, status()).await.unwrap_err().to_string();
+    assert_eq!(text, "expected an answer of RADIUS, got an empty datagram");
 }
 
 #[tokio::test]
 async fn silence_is_told_with_what_may_be_its_reason() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = socket.local_addr().unwrap();
-    let failure = ask_briefly(server, login()).await.unwrap_err();
-    assert_eq!(
-        failure.to_string(),
-        "expected an answer, which a wrong secret does not get, got nothing and timed out after 1s"
-    );
+    for kind in [login(), status()] {
+        let failure = ask_briefly(server, kind).await.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "expected an answer, which a wrong secret does not get, got nothing and timed out after 1s"
+        );
+    }
     drop(socket);
     let failure = ask(server, login()).await.unwrap_err();
     assert_eq!(failure.to_string(), "port unreachable");

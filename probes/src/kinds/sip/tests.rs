@@ -212,6 +212,12 @@ async fn misbehaving_servers_are_told_as_what_they_are() {
         failure.unwrap_err().to_string(),
         r#"expected a SIP response, got "nonsense""#
     );
+    let server = over_udp(|_| vec![Vec::new()]).await;
+    let failure = ask(server, ProbeKind::Sip(sip(Transport::Udp))).await;
+    assert_eq!(
+        failure.unwrap_err().to_string(),
+        "expected a SIP response, got nothing"
+    );
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
     let kind = ProbeKind::Sip(sip(Transport::Udp));
