@@ -50,7 +50,7 @@ impl Drop for Open {
 
 /// One socket, and who waits for a reply.
 #[derive(Debug)]
-pub(crate) struct Echoes {
+struct Echoes {
     socket: UdpSocket,
     ipv6: bool,
     /// The identifier of its requests where it is raw, and datagrams come with their IP header; other
@@ -73,14 +73,27 @@ pub(crate) struct Waiting {
 }
 
 impl Sockets {
-    /// The socket of a family that comes from `source`.
-    pub(crate) fn get(&self, ipv6: bool, source: &Source) -> Result<Arc<Echoes>, Failure> {
+    /// Sends a request from `source`.
+    pub(crate) fn send(&self, to: IpAddr, source: &Source) -> Result<Waiting, Failure> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (ipv6, source.clone());
+        let key = (to.is_ipv6(), source.clone());
         // A reader that has ended, or whose runtime has, is replaced.
         if let Some(known) = open.get(&key).filter(|it| !it.reader.is_finished()) {
-            return Ok(Arc::clone(&known.echoes));
+            let sent = Arc::clone(&known.echoes).send(to);
+            if sent.is_ok() || !source.may_go() {
+                return sent;
+            }
+            // What it comes from may have gone, and even be back: a new socket sees that.
         }
+        let new = Open::new(to.is_ipv6(), source)?;
+        let waiting = Arc::clone(&new.echoes).send(to)?;
+        open.insert(key, new);
+        Ok(waiting)
+    }
+}
+
+impl Open {
+    fn new(ipv6: bool, source: &Source) -> Result<Self, Failure> {
         let (socket, raw) = open_socket(ipv6, source)?;
         refusals::keep(&socket, ipv6).map_err(|error| Failure::io(&error, Stage::Connecting))?;
         // Replies to many requests come together; what the host does not grant is not needed.
@@ -90,19 +103,20 @@ impl Sockets {
         // It is sent and received on as UDP's are, but for what the datagrams mean.
         let socket = UdpSocket::from_std(socket.into())
             .map_err(|error| Failure::io(&error, Stage::Connecting))?;
-        let echoes = Arc::new(Echoes {
+        let echoes = Echoes {
             socket,
             ipv6,
             raw: raw.then(|| fastrand::u16(..)),
             waiting: Mutex::default(),
-        });
-        let reader = tokio::spawn(read(Arc::clone(&echoes)));
-        let known = Open {
-            echoes: Arc::clone(&echoes),
-            reader,
         };
-        open.insert(key, known);
-        Ok(echoes)
+        Ok(Self::reading(Arc::new(echoes)))
+    }
+
+    fn reading(echoes: Arc<Echoes>) -> Self {
+        Self {
+            reader: tokio::spawn(read(Arc::clone(&echoes))),
+            echoes,
+        }
     }
 }
 
@@ -129,8 +143,7 @@ fn open_socket(ipv6: bool, source: &Source) -> Result<(Socket, bool), Failure> {
 }
 
 impl Echoes {
-    /// Sends a request.
-    pub(crate) fn send(self: Arc<Self>, to: IpAddr) -> Result<Waiting, Failure> {
+    fn send(self: Arc<Self>, to: IpAddr) -> Result<Waiting, Failure> {
         let request = (to, fastrand::u128(..));
         let (sender, reply) = oneshot::channel();
         self.waiting().insert(request, sender);

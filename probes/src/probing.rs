@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::connects::{Connection, Connects, Watch};
 use crate::datagrams::Datagrams;
-use crate::echoes::{Echoes, Sockets};
+use crate::echoes::Sockets;
 use crate::failure::{Failure, Stage};
 use crate::report::Times;
 use crate::session::Session;
@@ -37,9 +37,9 @@ impl Shared {
         &self.0.trust
     }
 
-    /// The socket for echo requests of a family that come from `source`.
-    pub(crate) fn echoes(&self, ipv6: bool, source: &Source) -> Result<Arc<Echoes>, Failure> {
-        self.0.echoes.get(ipv6, source)
+    /// What sends echo requests.
+    pub(crate) fn echoes(&self) -> &Sockets {
+        &self.0.echoes
     }
 
     /// The users of this host.

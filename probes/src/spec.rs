@@ -80,6 +80,14 @@ pub struct Source {
     pub mark: Option<u32>,
 }
 
+impl Source {
+    /// Whether it names what this host may lose, and have again as another: a socket that was made
+    /// for the one does not come from the other.
+    pub(crate) fn may_go(&self) -> bool {
+        self.address.is_some() || self.interface.is_some()
+    }
+}
+
 /// The service that a server is probed for: what a command may be told of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Service {

@@ -180,7 +180,9 @@ impl Drop for Connection {
         };
         let mut state = self.connects.state();
         let seen = state.seen.remove(&socket.number);
-        if state.idle_count < IDLE && connect_unspec(&socket.descriptor).is_ok() {
+        // That what it came from is gone must be seen, and not taken for the server's fault.
+        let lasts = !self.purpose.source.may_go();
+        if lasts && state.idle_count < IDLE && connect_unspec(&socket.descriptor).is_ok() {
             state.keep(self.purpose.clone(), socket);
         }
         drop(state);

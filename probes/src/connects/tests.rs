@@ -140,7 +140,34 @@ async fn both_families_and_an_address_of_this_host_are_served_by_turns() {
             waiting.made().await.unwrap();
         }
     }
-    assert_eq!(idle(&watch), 3);
+    // One that is bound would not notice that its address has gone.
+    assert_eq!(idle(&watch), 2);
+}
+
+#[tokio::test]
+async fn an_interface_or_address_is_looked_for_each_time() {
+    let server = Server::new(hold).await;
+    let watch = Watch::default();
+    let connects = watch.get().unwrap();
+    let table = [
+        (Source::default(), true),
+        (
+            Source {
+                address: Some("127.0.0.7".parse().unwrap()),
+                ..Source::default()
+            },
+            false,
+        ),
+    ];
+    for (source, kept) in table {
+        for _ in 0..2 {
+            let before = connects.state().next_number;
+            let begun = Arc::clone(&connects).begin(server.address(), &source);
+            begun.unwrap().made().await.unwrap();
+            let opened = connects.state().next_number > before;
+            assert_eq!(opened, !kept || before == 0, "{source:?}");
+        }
+    }
 }
 
 #[tokio::test]

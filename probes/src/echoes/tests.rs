@@ -85,3 +85,40 @@ async fn what_is_no_refusal_leaves_a_request_waiting() {
     echoes.take(&answer, target);
     assert_eq!(reply.try_recv(), Ok(Ok(())));
 }
+
+#[tokio::test]
+async fn a_socket_whose_source_has_gone_is_replaced_and_another_is_not() {
+    let to: IpAddr = "127.0.0.1".parse().unwrap();
+    let from = |address: Option<&str>| Source {
+        address: address.map(|it| it.parse().unwrap()),
+        ..Source::default()
+    };
+    // To this one, as to one whose interface has gone, no address means anything.
+    let lost = || {
+        let (lost, _) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        lost.set_nonblocking(true).unwrap();
+        let descriptor = std::os::fd::OwnedFd::from(lost);
+        Open::reading(Arc::new(Echoes {
+            socket: UdpSocket::from_std(descriptor.into()).unwrap(),
+            ipv6: false,
+            raw: None,
+            waiting: Mutex::default(),
+        }))
+    };
+    let sockets = Sockets::default();
+    let known = [None, Some("127.0.0.1"), Some("192.0.2.7")].map(from);
+    for source in &known {
+        let key = (false, source.clone());
+        sockets.open.lock().unwrap().insert(key, lost());
+    }
+    let [anywhere, here, gone] = known;
+    let failure = sockets.send(to, &anywhere).unwrap_err();
+    assert!(failure.concerns_server(), "{failure}");
+    for _ in 0..2 {
+        let waiting = sockets.send(to, &here).unwrap();
+        assert_eq!(waiting.answered().await, Ok(()));
+    }
+    let failure = sockets.send(to, &gone).unwrap_err();
+    assert!(!failure.concerns_server(), "{failure}");
+    assert_eq!(sockets.open.lock().unwrap().len(), 3);
+}

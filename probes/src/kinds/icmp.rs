@@ -20,10 +20,7 @@ impl Ask for Icmp {
 
     async fn ask(&self, probing: &mut Probing) -> Result<Answer, Failure> {
         let address = probing.address().ip();
-        let echoes = probing
-            .shared()
-            .echoes(address.is_ipv6(), probing.source())?;
-        let waiting = echoes.send(address)?;
+        let waiting = probing.shared().echoes().send(address, probing.source())?;
         match probing.during(Stage::Waiting, waiting.answered()).await {
             Ok(Ok(())) => {
                 probing.byte_came();
