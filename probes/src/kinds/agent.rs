@@ -13,12 +13,13 @@ use crate::tls::Tls;
 
 /// Reads the line of an agent.
 ///
-/// Its words, between spaces, tabs or commas: `75%` is a share of the configured weight; `drain` is a
-/// share of nothing; `up` and `ready` are good; `maint`, `down`, `failed`, `fail` and `stopped` are
-/// bad, with what follows them after a `#` as the reason; `maxconn:30` has no meaning here. What a
-/// line does not say is not remembered from the line before.
+/// Its words stand between spaces, tabs or commas, and are of four sorts, of each of which the last
+/// one counts: `up` is good, and `down`, `failed`, `fail` and `stopped` are bad; `ready` is good,
+/// `drain` is a share of nothing, and `maint` is bad; `75%` is a share of the configured weight, 25600
+/// at most; `maxconn:30` has no meaning here. What follows after a `#` is the reason of what is bad.
+/// What a line does not say is not remembered from the line before.
 ///
-/// `HAProxy` knows no `failed`, and wants a space before the `#`; a line that it does not understand
+/// `HAProxy` knows no `failed`, and wants a space before the `#`; a word that it does not understand
 /// leaves the server as it was, and is a failure here.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Agent {
@@ -27,6 +28,8 @@ pub struct Agent {
 }
 
 const EXPECTED: &str = "an agent's line";
+/// The largest share, in percent: what is above counts as this.
+const MOST: u32 = 256 * 100;
 /// Bytes that an agent may say.
 const LIMIT: usize = 4096;
 
@@ -74,35 +77,76 @@ fn judge(line: &[u8]) -> Result<Answer, Failure> {
         Some((words, reason)) => (words, reason.trim()),
         None => (text, ""),
     };
-    let mut answer = Answer::good();
-    let mut understood = false;
+    let mut said = Said::default();
+    let mut known = true;
     for word in words
         .split([' ', '\t', ','])
         .filter(|word| !word.is_empty())
     {
+        known &= said.take(word);
+    }
+    match (said.admin, said.health) {
+        (Some(Admin::Maintenance), _) => Err(told("maintenance", reason)),
+        // Whoever says so, and more that is not understood, says so.
+        (_, Some(Health::Bad(word))) => Err(told(word, reason)),
+        _ if !known || said == Said::default() => Err(unknown()),
+        (Some(Admin::Drain), _) => Ok(Answer {
+            weight: Some(Weight::Percent(0)),
+            ..Answer::good()
+        }),
+        (Some(Admin::Ready) | None, _) => Ok(Answer {
+            weight: said.share.map(Weight::Percent),
+            ..Answer::good()
+        }),
+    }
+}
+
+/// What a line says, by the sorts of its words.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Said<'l> {
+    health: Option<Health<'l>>,
+    admin: Option<Admin>,
+    /// In percent.
+    share: Option<u32>,
+    connections: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Health<'l> {
+    Good,
+    Bad(&'l str),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Admin {
+    Ready,
+    Drain,
+    Maintenance,
+}
+
+impl<'l> Said<'l> {
+    /// Takes a word; whether it is one.
+    fn take(&mut self, word: &'l str) -> bool {
         match word.to_ascii_lowercase().as_str() {
-            "up" | "ready" => {}
-            "drain" => answer.weight = Some(Weight::Percent(0)),
-            "maint" => return Err(told("maintenance", reason)),
-            "down" | "failed" | "fail" | "stopped" => return Err(told(word, reason)),
-            word if word.starts_with("maxconn:") => {}
-            word => {
-                let share = word
-                    .strip_suffix('%')
-                    .and_then(|number| number.parse().ok());
-                let share = share.filter(|share| *share <= 256 * 100);
-                let share = share.ok_or_else(unknown)?;
-                // A drain is not undone by a share beside it.
-                answer.weight = answer.weight.or(Some(Weight::Percent(share)));
-            }
+            "up" => self.health = Some(Health::Good),
+            "down" | "failed" | "fail" | "stopped" => self.health = Some(Health::Bad(word)),
+            "ready" => self.admin = Some(Admin::Ready),
+            "drain" => self.admin = Some(Admin::Drain),
+            "maint" => self.admin = Some(Admin::Maintenance),
+            word if word.starts_with("maxconn:") => self.connections = true,
+            word => match word.strip_suffix('%').and_then(percent) {
+                Some(share) => self.share = Some(share),
+                None => return false,
+            },
         }
-        understood = true;
+        true
     }
-    if understood {
-        Ok(answer)
-    } else {
-        Err(unknown())
-    }
+}
+
+/// Digits alone, without the sign that the standard library allows.
+fn percent(digits: &str) -> Option<u32> {
+    let all = digits.bytes().all(|digit| digit.is_ascii_digit());
+    (all && !digits.is_empty()).then(|| digits.parse().map_or(MOST, |share: u32| share.min(MOST)))
 }
 
 fn told(state: &str, reason: &str) -> Failure {
@@ -131,6 +175,25 @@ mod tests {
             ("0%", percent(0)),
             ("drain", percent(0)),
             ("drain 75%", percent(0)),
+            // Of each sort the last word counts.
+            ("50% 75%", percent(75)),
+            ("drain ready", Ok(None)),
+            ("drain ready 75%", percent(75)),
+            ("ready drain", percent(0)),
+            ("maint ready", Ok(None)),
+            ("down up", Ok(None)),
+            ("up down", Err("its agent says: down")),
+            ("drain down", Err("its agent says: down")),
+            (
+                "75%,maxconn:30,maint,down",
+                Err("its agent says: maintenance"),
+            ),
+            ("down for a while", Err("its agent says: down")),
+            (
+                "up for a while",
+                Err(r#"expected an agent's line, got "up for a while""#),
+            ),
+            ("maxconn:30", Ok(None)),
             ("up maxconn:30", Ok(None)),
             ("maint", Err("its agent says: maintenance")),
             ("down", Err("its agent says: down")),
@@ -146,10 +209,11 @@ mod tests {
             ("", Err("expected an agent's line, got nothing")),
             ("75", Err(r#"expected an agent's line, got "75""#)),
             ("-5%", Err(r#"expected an agent's line, got "-5%""#)),
-            (
-                "99999999999%",
-                Err(r#"expected an agent's line, got "99999999999%""#),
-            ),
+            ("+5%", Err(r#"expected an agent's line, got "+5%""#)),
+            ("%", Err(r#"expected an agent's line, got "%""#)),
+            ("75%x", Err(r#"expected an agent's line, got "75%x""#)),
+            ("30000%", percent(25_600)),
+            ("99999999999%", percent(25_600)),
             ("#only", Err(r##"expected an agent's line, got "#only""##)),
             (
                 "sideways",

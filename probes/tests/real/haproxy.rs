@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use crate::process::Place;
 
 /// What agents say.
-const LINES: [&str; 19] = [
+const LINES: [&str; 28] = [
     "up",
     "ready",
     "UP",
@@ -29,6 +29,15 @@ const LINES: [&str; 19] = [
     "drain",
     "drain 75%",
     "75% drain",
+    "50% 75%",
+    "drain ready",
+    "drain ready 75%",
+    "ready drain",
+    "maint ready",
+    "down up",
+    "up down",
+    "drain down",
+    "75%,maxconn:30,maint,down",
     "up maxconn:30",
     "maint",
     "maint #tonight",
