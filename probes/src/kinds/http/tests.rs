@@ -424,6 +424,11 @@ async fn a_body_ends_as_its_head_says() {
             "x-old: one\r\n\ttwo\r\ncontent-length: 5\r\n\r\nhello",
             None,
         ),
+        ("content-length: 5\r\ncontent-length: 5\r\n\r\nhello", None),
+        (
+            "content-length: 5\r\ncontent-length: 7\r\n\r\nhello",
+            Some("expected one length of the body, 5, got 7"),
+        ),
         (
             "content-length: +5\r\n\r\nhello",
             Some("expected a length of the body, got +5"),
@@ -447,6 +452,14 @@ async fn a_body_ends_as_its_head_says() {
         let reason = result.map_err(|failure| failure.to_string()).err();
         assert_eq!(reason.as_deref(), expected, "{rest}");
     }
+}
+
+#[tokio::test]
+async fn an_endless_body_of_small_chunks_is_cut_off_and_good() {
+    let chunks = "1\r\nx\r\n".repeat(70_000);
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let server = answering(format!("{head}{chunks}")).await;
+    assert_eq!(ask(server.address(), ok()).await, good());
 }
 
 #[tokio::test]
