@@ -43,7 +43,7 @@ impl Challenge {
         };
         let counted = match field("qop") {
             None => false,
-            Some(ways) if ways.split(',').any(|way| way.trim() == "auth") => true,
+            Some(ways) if ways.split(',').any(is_auth) => true,
             Some(_) => return None,
         };
         Some(Self {
@@ -95,6 +95,11 @@ impl Challenge {
             Algorithm::Sha256 => hex(&Sha256::digest(text)),
         }
     }
+}
+
+/// Whether a quality of protection is that of the request without its body.
+fn is_auth(way: &str) -> bool {
+    way.trim().eq_ignore_ascii_case("auth")
 }
 
 /// Two digits a byte.

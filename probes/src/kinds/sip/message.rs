@@ -13,6 +13,9 @@ const USER_AGENT: &str = concat!("caribe-probe/", env!("CARGO_PKG_VERSION"));
 
 /// An OPTIONS request that may be made a second time, with credentials.
 pub(super) struct Request {
+    /// Of who is asked, and who asks: what is asked for over TLS is to be answered so too (section
+    /// 8.1.1.8).
+    scheme: &'static str,
     /// Who is asked.
     uri: String,
     transport: &'static str,
@@ -47,6 +50,7 @@ impl Request {
         let host = sip.host.clone().unwrap_or_else(|| server.to_string());
         let user = sip.user.as_ref().map(|user| format!("{user}@"));
         Ok(Self {
+            scheme,
             uri: format!("{scheme}:{}{host}", user.unwrap_or_default()),
             transport,
             local,
@@ -60,6 +64,7 @@ impl Request {
     /// response come back to where the request came from.
     pub(super) fn text(&self) -> String {
         let Self {
+            scheme,
             uri,
             transport,
             local,
@@ -76,7 +81,7 @@ impl Request {
              To: <{uri}>\r\n\
              Call-ID: {chance}\r\n\
              CSeq: {sequence} OPTIONS\r\n\
-             Contact: <sip:{local}>\r\n\
+             Contact: <{scheme}:{local}>\r\n\
              Accept: application/sdp\r\n\
              User-Agent: {USER_AGENT}\r\n\
              {credentials}Content-Length: 0\r\n\r\n"
@@ -153,7 +158,11 @@ pub(super) fn response(datagram: &[u8]) -> Option<Response> {
 
 /// The next response of a connection, with what follows it.
 pub(super) async fn read(session: &mut Session<'_>) -> Result<Response, Failure> {
-    let line = session.line(RESPONSE).await?;
+    let mut line = session.line(RESPONSE).await?;
+    // Line ends before a message mean nothing (section 7.5).
+    while line.is_empty() {
+        line = session.line(RESPONSE).await?;
+    }
     let response = status_line(&line);
     let mut response = response.ok_or_else(|| session.unexpected(RESPONSE, &line))?;
     loop {

@@ -108,7 +108,13 @@ async fn a_good_status_is_good_by_every_transport() {
     let authority = Authority::new();
     let server = authority
         .good()
-        .serve(move |stream| converse(stream, serve))
+        .serve(move |stream| {
+            converse(stream, |request| {
+                let (asked, asks) = (request.split(' ').nth(1), value(request, "Contact"));
+                assert!(asked.unwrap().starts_with("sips:") && asks.starts_with("<sips:"));
+                respond(request, "200 OK", "")
+            })
+        })
         .await;
     let kind = |tls| ProbeKind::Sip(sip(Transport::Tls(tls)));
     assert_eq!(ask(server.address(), kind(authority.tls())).await, good());
@@ -143,7 +149,12 @@ async fn a_response_that_is_not_the_last_one_is_not_the_answer() {
     assert_eq!(ask(server, kind).await, good());
     let server = over_tcp(|request| {
         let first = respond(request, "100 Trying", "");
-        [first, respond(request, "200 OK", "")].concat()
+        // Line ends before a message mean nothing.
+        [b"\r\n\r\n", first.as_slice(), b"\r\n"]
+            .into_iter()
+            .chain([respond(request, "200 OK", "").as_slice()])
+            .collect::<Vec<_>>()
+            .concat()
     })
     .await;
     let kind = ProbeKind::Sip(sip(Transport::Tcp));
