@@ -51,7 +51,7 @@ use std::time::Duration;
 
 pub use attr::{Attribute, Attributes, Writer};
 pub use batch::Batch;
-pub use error::{Error, KernelError, words};
+pub use error::{Error, KernelError};
 pub use frame::{Message, Messages, Replies, flags};
 
 use frame::Verdict;

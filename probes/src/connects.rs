@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub(crate) use self::connection::Connection;
-use crate::failure::{Failure, Stage, words};
+use crate::failure::{Failure, Stage};
 use crate::socket;
 use crate::spec::Source;
 
@@ -174,7 +174,7 @@ impl Connects {
             | epoll::EventFlags::ET;
         let data = epoll::EventData::new_u64(socket.number);
         epoll::add(self.epoll.get_ref(), &socket.descriptor, data, flags).map_err(|errno| {
-            let words = words(&errno.into());
+            let words = words::of(&errno.into());
             Failure::NotRun(format!("its connection cannot be watched: {words}"))
         })
     }

@@ -98,7 +98,7 @@ impl Open {
         refusals::keep(&socket, ipv6).map_err(|error| Failure::io(&error, Stage::Connecting))?;
         // Replies to many requests come together; what the host does not grant is not needed.
         if let Err(error) = socket.set_recv_buffer_size(RECEIVE) {
-            tracing::debug!(%error, "a small buffer for echo replies");
+            tracing::debug!(error = %words::of(&error), "a small buffer for echo replies");
         }
         // It is sent and received on as UDP's are, but for what the datagrams mean.
         let socket = UdpSocket::from_std(socket.into())

@@ -135,7 +135,7 @@ impl Failure {
                 stage,
             },
             _ => Self::Io {
-                what: words(error),
+                what: words::of(error),
                 stage,
             },
         }
@@ -225,16 +225,6 @@ fn describe_reply(expected: &str, got: &str, end: End) -> String {
         }
         End::Limit(bytes) => format!("expected {expected} in {bytes} bytes, got {got}"),
     }
-}
-
-/// The standard library's words without "(os error 111)".
-pub(crate) fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }
 
 #[cfg(test)]

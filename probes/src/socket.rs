@@ -50,7 +50,7 @@ pub(crate) fn open(
 
 /// What this host lacks is not the server's fault.
 fn not_from(what: String, error: &io::Error) -> Failure {
-    let words = crate::failure::words(error);
+    let words = words::of(error);
     Failure::NotRun(format!("it cannot come from {what}: {words}"))
 }
 

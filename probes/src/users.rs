@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::unistd::{Uid, getgrouplist};
 use tokio::sync::watch;
 
-use crate::failure::{Failure, excerpt, words};
+use crate::failure::{Failure, excerpt};
 
 /// A user is looked up again after this.
 const FRESH: Duration = Duration::from_secs(60);
@@ -94,7 +94,7 @@ impl Users {
         thread::Builder::new()
             .name("user".to_owned())
             .spawn(ask)
-            .map_err(|error| not_found(name, &words(&error)))?;
+            .map_err(|error| not_found(name, &words::of(&error)))?;
         lookups.insert(name.to_owned(), lookup.clone());
         Ok(lookup)
     }
@@ -116,12 +116,12 @@ pub(crate) fn look_up(name: &str) -> Result<User, Failure> {
                 excerpt(name.as_bytes())
             )));
         }
-        Err(errno) => return Err(not_found(name, &words(&errno.into()))),
+        Err(errno) => return Err(not_found(name, &words::of(&errno.into()))),
     };
     let groups = CString::new(user.name)
         .map_err(|_| Errno::EINVAL)
         .and_then(|name| getgrouplist(&name, user.gid))
-        .map_err(|errno| not_found(name, &words(&errno.into())))?;
+        .map_err(|errno| not_found(name, &words::of(&errno.into())))?;
     Ok(User {
         uid: user.uid.as_raw(),
         gid: user.gid.as_raw(),

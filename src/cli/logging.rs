@@ -9,7 +9,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError
 use std::thread;
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
@@ -31,7 +30,7 @@ pub enum LoggingError {
     #[error("{0}")]
     Level(#[from] tracing_subscriber::filter::ParseError),
     /// The thread that writes could not be started.
-    #[error("cannot start the thread that writes the log: {}", words(.0))]
+    #[error("cannot start the thread that writes the log: {}", words::of(.0))]
     Thread(#[from] io::Error),
     /// It is set up already.
     #[error("the log is set up already")]

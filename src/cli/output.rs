@@ -3,8 +3,6 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-use ipvs::netlink::words;
-
 use super::Exit;
 use crate::config;
 
@@ -25,7 +23,7 @@ pub fn print(text: &str) -> Result<(), Exit> {
         Err(err) => {
             complain(&format_args!(
                 "cannot write to standard output: {}",
-                words(&err)
+                words::of(&err)
             ));
             Err(Exit::Failed)
         }

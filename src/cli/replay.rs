@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-use ipvs::netlink::words;
-
 use super::Exit;
 use super::args::ReplayArgs;
 use super::format::harmless_lines;
@@ -19,7 +17,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
     let file = match File::open(&args.file) {
         Ok(file) => file,
         Err(error) => {
-            complain(&format_args!("cannot read {name}: {}", words(&error)));
+            complain(&format_args!("cannot read {name}: {}", words::of(&error)));
             return Exit::from(&error);
         }
     };
@@ -29,7 +27,7 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
         let text = match text {
             Ok(text) => text,
             Err(error) => {
-                complain(&format_args!("cannot read {name}: {}", words(&error)));
+                complain(&format_args!("cannot read {name}: {}", words::of(&error)));
                 return Exit::from(&error);
             }
         };

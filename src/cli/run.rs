@@ -2,7 +2,6 @@
 
 use std::io;
 
-use ipvs::netlink::words;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -74,7 +73,7 @@ fn guarded(args: &RunArgs, loaded: &Loaded) -> Option<Guard> {
     match Guard::spawn(command, first_charge(&loaded.config)) {
         Ok(guard) => Some(guard),
         Err(error) => {
-            tracing::error!(error = %words(&error), "no guard: VIPs would stay behind if this process died");
+            tracing::error!(error = %words::of(&error), "no guard: VIPs would stay behind if this process died");
             None
         }
     }
@@ -138,7 +137,7 @@ fn abort_on_panic() {
 
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "the service manager was not told");
+        tracing::debug!(error = %words::of(&error), "the service manager was not told");
     }
 }
 

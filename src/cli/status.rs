@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use ipvs::netlink::words;
-
 use super::Exit;
 use super::args::{DEFAULT_CONFIG, StatusArgs};
 use super::format::{Style, harmless};
@@ -147,7 +145,7 @@ pub(super) fn socket(socket: Option<&Path>, config: Option<&Path>) -> Result<Pat
 /// Reads no more of the file than this, so that a mistake elsewhere in it hides nothing.
 fn configured_socket(file: &Path) -> Result<Option<PathBuf>, String> {
     let text = fs::read_to_string(file)
-        .map_err(|err| format!("cannot read {}: {}", file.display(), words(&err)))?;
+        .map_err(|err| format!("cannot read {}: {}", file.display(), words::of(&err)))?;
     let table: toml::Table = text.parse().map_err(|err: toml::de::Error| {
         format!(
             "{} is not TOML: {}; name the socket with --socket",

@@ -7,7 +7,6 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use ipvs::netlink::words;
 use probes::Tls;
 use probes::kinds::exec::Exec;
 use toml::de::{DeTable, DeValue};
@@ -118,7 +117,7 @@ fn regular(path: &str) -> Result<(), String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(format!("there is no file {path} on this host"))
         }
-        Err(error) => Err(format!("cannot read {path}: {}", words(&error))),
+        Err(error) => Err(format!("cannot read {path}: {}", words::of(&error))),
     }
 }
 

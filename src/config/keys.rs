@@ -6,7 +6,6 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ipvs::netlink::words;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{digest, hmac};
 
@@ -105,7 +104,7 @@ impl KeyRing {
 #[non_exhaustive]
 pub enum KeyError {
     /// It is not there, or may not be opened or read.
-    #[error("cannot read key file {path}: {}", words(source))]
+    #[error("cannot read key file {path}: {}", words::of(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -141,7 +140,7 @@ pub enum KeyError {
     #[error("{0} exists; a key is never overwritten")]
     Exists(PathBuf),
     /// It cannot be made.
-    #[error("cannot write key file {path}: {}", words(source))]
+    #[error("cannot write key file {path}: {}", words::of(source))]
     Write {
         /// The file.
         path: PathBuf,

@@ -21,7 +21,6 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use ipvs::netlink::words;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Related, Report, Style};
@@ -121,7 +120,7 @@ pub fn load(path: &Path, host: &HostFacts) -> Result<Loaded, Report> {
     let bytes = read(path).map_err(|error| {
         Report::of_file(
             &name,
-            format!("cannot read {name}: {}", words(&error)),
+            format!("cannot read {name}: {}", words::of(&error)),
             None,
         )
     })?;

@@ -4,8 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ipvs::netlink::words;
-
 /// Why the API could not be offered, or not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -24,7 +22,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A step of setting up or using the socket that the system refused.
-    #[error("cannot {action} {}: {}", path.display(), words(source))]
+    #[error("cannot {action} {}: {}", path.display(), words::of(source))]
     System {
         /// What was tried, as a verb and its object up to the path.
         action: &'static str,

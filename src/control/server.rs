@@ -16,7 +16,6 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use ipvs::netlink::words;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -171,7 +170,7 @@ impl Server {
                     connections.spawn(serve_connection(stream, api.clone(), limits));
                 }
                 Err(err) => {
-                    tracing::warn!(error = %words(&err), "cannot accept a connection on the control socket");
+                    tracing::warn!(error = %words::of(&err), "cannot accept a connection on the control socket");
                     // Out of descriptors or memory: the error comes again at once otherwise.
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -358,7 +357,7 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
         if ours && let Err(err) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), error = %words(&err), "cannot remove the control socket");
+            tracing::warn!(path = %self.path.display(), error = %words::of(&err), "cannot remove the control socket");
         }
     }
 }

@@ -408,6 +408,7 @@ fn probe_limits() -> Limits {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        let error = words::of(&error.into());
         tracing::debug!(%error, "the limit of open files stays as it is");
     }
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(MOST + OTHERS);

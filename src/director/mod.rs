@@ -46,7 +46,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipvs::Kernel;
-use ipvs::netlink::words;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -95,7 +94,7 @@ pub enum Error {
     #[error("the system gives no random numbers")]
     Random,
     /// The file to record to.
-    #[error("cannot record to {}: {}", path.display(), words(source))]
+    #[error("cannot record to {}: {}", path.display(), words::of(source))]
     Record {
         /// The file.
         path: PathBuf,
@@ -103,10 +102,10 @@ pub enum Error {
         source: io::Error,
     },
     /// No thread.
-    #[error("cannot start a thread: {}", words(.0))]
+    #[error("cannot start a thread: {}", words::of(.0))]
     Thread(#[from] io::Error),
     /// The watchdog device.
-    #[error("cannot feed the watchdog {}: {}", device.display(), words(source))]
+    #[error("cannot feed the watchdog {}: {}", device.display(), words::of(source))]
     Watchdog {
         /// The device.
         device: PathBuf,
@@ -234,7 +233,7 @@ impl Director {
         match realtime::lock_memory() {
             Ok(true) => {}
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),
-            Err(error) => tracing::warn!(error = %words(&error), "memory is not locked"),
+            Err(error) => tracing::warn!(error = %words::of(&error), "memory is not locked"),
         }
         // Last, so that a director that can't start leaves no watchdog behind.
         core.watched_by(Watchdog::start(beats, config.watchdog.device.as_deref())?);

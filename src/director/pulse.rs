@@ -21,7 +21,6 @@ use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{mpsc, oneshot};
 
@@ -81,7 +80,7 @@ impl Pulse {
             .name("heartbeat".to_owned())
             .spawn(move || {
                 if let Err(error) = realtime::raise_priority() {
-                    tracing::warn!(error = %words(&error), "heartbeats run without real-time priority");
+                    tracing::warn!(error = %words::of(&error), "heartbeats run without real-time priority");
                 }
                 work.run();
             })?;

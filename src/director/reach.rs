@@ -82,6 +82,7 @@ async fn ask(
             .map(|target| match Request::send(*target, secret, number) {
                 Ok(request) => Some(request),
                 Err(error) => {
+                    let error = words::of(&error);
                     tracing::debug!(%target, %error, "cannot ask reachability target");
                     None
                 }

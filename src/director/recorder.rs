@@ -7,8 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use ipvs::netlink::words;
-
 use crate::clock::Time;
 use crate::cluster::{Input, Line, Machine, Output, Settings, Start, Step};
 
@@ -147,7 +145,7 @@ fn write_all(lines: &Receiver<Line>, file: &mut impl Target, mut end: u64) {
             }
             Err(error) => {
                 if lost == 0 {
-                    tracing::warn!(error = %words(&error), "the recording has gaps");
+                    tracing::warn!(error = %words::of(&error), "the recording has gaps");
                 }
                 lost += match line {
                     Line::Lost(lines) => lines,
@@ -155,7 +153,7 @@ fn write_all(lines: &Receiver<Line>, file: &mut impl Target, mut end: u64) {
                 };
                 // Half a line would make the next one unreadable.
                 if let Err(error) = file.cut(end) {
-                    tracing::error!(error = %words(&error), "the recording ends");
+                    tracing::error!(error = %words::of(&error), "the recording ends");
                     return;
                 }
             }

@@ -13,7 +13,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use sd_notify::NotifyState;
 
 use super::Error;
@@ -130,12 +129,12 @@ impl Feeder {
         if self.manager
             && let Err(error) = sd_notify::notify(&[NotifyState::Watchdog])
         {
-            tracing::warn!(error = %words(&error), "the service manager's watchdog was not fed");
+            tracing::warn!(error = %words::of(&error), "the service manager's watchdog was not fed");
         }
         if let Some(device) = &mut self.device
             && let Err(error) = device.write_all(b"\0")
         {
-            tracing::warn!(error = %words(&error), "the watchdog device was not fed");
+            tracing::warn!(error = %words::of(&error), "the watchdog device was not fed");
         }
     }
 
@@ -143,7 +142,7 @@ impl Feeder {
         if let Some(mut device) = self.device
             && let Err(error) = device.write_all(MAGIC)
         {
-            tracing::error!(error = %words(&error), "the watchdog device goes on waiting");
+            tracing::error!(error = %words::of(&error), "the watchdog device goes on waiting");
         }
     }
 }

@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ipvs::netlink::words;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
@@ -27,7 +26,7 @@ pub(super) struct Standby {
 
 /// The file could not be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}, so a restart forgets what was ordered: {}", path.display(), words(source))]
+#[error("cannot {action} {}, so a restart forgets what was ordered: {}", path.display(), words::of(source))]
 pub struct SaveError {
     action: &'static str,
     path: PathBuf,

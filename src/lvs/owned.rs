@@ -8,7 +8,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ipvs::ServiceKey;
-use ipvs::netlink::words;
 
 /// The services that this daemon, or a run of it before, has put into the kernel's table.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub enum OwnedError {
     /// The file cannot be read or written.
     #[error(
         "cannot {action} {path}, where the services that are ours are noted: {}",
-        words(source)
+        words::of(source)
     )]
     File {
         /// `read` or `write`.

@@ -1,7 +1,5 @@
 //! The kernel's refusals in ipvsadm's words.
 
-use std::io;
-
 use ipvs::netlink::KernelError;
 use ipvs::{Change, Command, Error};
 
@@ -46,7 +44,7 @@ pub(super) fn of_refusal(command: &Command, error: &KernelError) -> String {
     };
     special
         .or(general)
-        .map_or_else(|| of_errno(number), str::to_owned)
+        .map_or_else(|| words::of_number(number), str::to_owned)
 }
 
 fn of_change(change: &Change, number: i32) -> Option<&'static str> {
@@ -68,15 +66,6 @@ fn of_change(change: &Change, number: i32) -> Option<&'static str> {
         }
         (_, _) => return None,
     })
-}
-
-/// As strerror(3) says it.
-fn of_errno(number: i32) -> String {
-    let text = io::Error::from_raw_os_error(number).to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// What prevented any work.

@@ -29,7 +29,6 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
-use ipvs::netlink::words;
 use ipvs::{Client, Error};
 
 use kernel::Source;
@@ -335,11 +334,11 @@ where
         match failure {
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Failure::Output(error) => {
-                self.complain(&format!("cannot write the output: {}", words(&error)));
+                self.complain(&format!("cannot write the output: {}", words::of(&error)));
                 UNLISTED
             }
             Failure::Input(error) => {
-                self.complain(&format!("cannot read the input: {}", words(&error)));
+                self.complain(&format!("cannot read the input: {}", words::of(&error)));
                 UNUSABLE
             }
             Failure::Kernel { error, status } => {

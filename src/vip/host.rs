@@ -154,7 +154,7 @@ pub enum OpenError {
     #[error("addresses cannot be announced: a packet socket needs CAP_NET_RAW")]
     NotPermitted,
     /// The packet socket.
-    #[error("addresses cannot be announced: no packet socket: {}", netlink::words(.0))]
+    #[error("addresses cannot be announced: no packet socket: {}", words::of(.0))]
     Packet(#[source] io::Error),
 }
 

@@ -9,7 +9,7 @@ use super::Family;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The socket could not be opened or set up.
-    #[error("cannot open a {family:?} netlink socket: {}", words(source))]
+    #[error("cannot open a {family:?} netlink socket: {}", words::of(source))]
     Open {
         /// What it was to talk to.
         family: Family,
@@ -17,10 +17,10 @@ pub enum Error {
         source: io::Error,
     },
     /// A request could not be handed to the kernel.
-    #[error("cannot send to netlink: {}", words(.0))]
+    #[error("cannot send to netlink: {}", words::of(.0))]
     Send(#[source] io::Error),
     /// An answer could not be read.
-    #[error("cannot receive from netlink: {}", words(.0))]
+    #[error("cannot receive from netlink: {}", words::of(.0))]
     Receive(#[source] io::Error),
     /// No answer within the connection's timeout.
     #[error("the kernel gave no answer over netlink in time")]
@@ -58,21 +58,11 @@ impl std::error::Error for KernelError {}
 
 impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&words(&io::Error::from_raw_os_error(self.errno)))?;
+        let error = io::Error::from_raw_os_error(self.errno);
+        f.write_str(&words::of(&error))?;
         match &self.text {
             Some(text) => write!(f, " ({text})"),
             None => Ok(()),
         }
     }
-}
-
-/// What an error of the system means, in lower case and without its number: "permission denied".
-#[must_use]
-pub fn words(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(letters).collect()
-    })
 }

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
-use crate::failure::{Failure, Stage, words};
+use crate::failure::{Failure, Stage};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::{Answer, Weight};
@@ -214,6 +214,7 @@ impl Drop for Group {
         if let Some(group) = group.and_then(Pid::from_raw)
             && let Err(error) = kill_process_group(group, Signal::KILL)
         {
+            let error = words::of(&error.into());
             tracing::debug!(%error, "a probe's command could not be killed");
         }
     }
@@ -280,7 +281,7 @@ fn excerpt_of_output(output: &[u8]) -> String {
 
 /// What cannot be started is not the server's fault.
 fn not_run(what: &str, error: &io::Error) -> Failure {
-    Failure::NotRun(format!("{what}: {}", words(error)))
+    Failure::NotRun(format!("{what}: {}", words::of(error)))
 }
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ pub(super) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, F
 
 fn read(path: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| {
-        let words = crate::failure::words(&error);
+        let words = words::of(&error);
         Failure::NotRun(format!("{path} cannot be read: {words}"))
     })
 }

@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync
 use std::thread;
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
 use super::watch::{Charge, Order};
@@ -171,7 +170,7 @@ fn again(command: &impl Fn() -> Command, charge: &Charge) -> Line {
         thread::sleep(PAUSE);
         match Line::spawn(command, charge) {
             Ok(line) => return line,
-            Err(error) => tracing::error!(error = %words(&error), "no guard can be started"),
+            Err(error) => tracing::error!(error = %words::of(&error), "no guard can be started"),
         }
     }
 }

@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -77,7 +76,7 @@ fn read(input: &Stdin, unread: &mut Vec<u8>, watch: &mut Watch) {
         Ok(length) => unread.extend_from_slice(&buffer[..length]),
         Err(Errno::INTR) => {}
         Err(error) => {
-            tracing::error!(error = %words(&error.into()), "the daemon cannot be heard");
+            tracing::error!(error = %words::of(&error.into()), "the daemon cannot be heard");
             watch.handle_end(clock::now());
         }
     }
@@ -95,6 +94,7 @@ fn read(input: &Stdin, unread: &mut Vec<u8>, watch: &mut Watch) {
 fn carry_out(removal: &Removal) -> bool {
     for letter in &removal.last_words {
         if let Err(error) = letter.send() {
+            let error = words::of(&error);
             tracing::debug!(to = %letter.to, %error, "the daemon's last word was not sent");
         }
     }
@@ -166,6 +166,6 @@ fn prepare_for_hard_times() {
         tracing::debug!("the guard's oom_score_adj stays that of the daemon");
     }
     if let Err(error) = realtime::lock_memory() {
-        tracing::debug!(%error, "the guard's memory is not locked");
+        tracing::debug!(error = %words::of(&error), "the guard's memory is not locked");
     }
 }

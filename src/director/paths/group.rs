@@ -10,7 +10,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use socket2::{InterfaceIndexOrAddress, Socket};
 
 use super::{BURST, OpenError, udp};
@@ -131,7 +130,7 @@ impl Group {
                 true
             }
             Err(error) => {
-                tracing::trace!(to = %sockets.to, %error, "heartbeat not sent");
+                tracing::trace!(to = %sockets.to, error = %words::of(&error), "heartbeat not sent");
                 false
             }
         }
@@ -188,7 +187,7 @@ impl Group {
                 if !self.told {
                     let address = self.address.ip;
                     let interface = self.address.interface.as_deref();
-                    let error = words(&error);
+                    let error = words::of(&error);
                     tracing::warn!(%address, interface, error, "cannot open heartbeat path");
                     self.told = true;
                 }

@@ -19,8 +19,6 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use ipvs::netlink::words;
-
 use crate::clock::Time;
 use crate::cluster::{self, MAX_DATAGRAM};
 use crate::config::model::{Config, HeartbeatPath};
@@ -66,7 +64,7 @@ fn describe(error: &io::Error) -> String {
             "a port below 1024 needs the capability CAP_NET_BIND_SERVICE".to_owned()
         }
         io::ErrorKind::AddrInUse => "another program has it".to_owned(),
-        _ => words(error),
+        _ => words::of(error),
     }
 }
 

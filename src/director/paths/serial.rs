@@ -11,7 +11,6 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use ipvs::netlink::words;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::termios::{
     ControlModes, InputModes, OptionalActions, QueueSelector, tcflush, tcgetattr, tcsetattr,
@@ -159,7 +158,7 @@ impl Serial {
             }
             Err(error) => {
                 if !self.told {
-                    let error = words(&error);
+                    let error = words::of(&error);
                     tracing::warn!(device = %self.device.display(), error, "cannot open serial line");
                     self.told = true;
                 }

@@ -94,6 +94,7 @@ impl Unicast {
                     sent += u64::from(to.socket.send(bytes).is_ok());
                 }
                 Err(error) => {
+                    let error = words::of(&error);
                     tracing::trace!(address = %to.address, peer = to.peer, %error, "heartbeat not sent");
                 }
             }

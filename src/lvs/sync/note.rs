@@ -6,8 +6,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ipvs::netlink::words;
-
 use super::Note;
 
 /// A [`Note`] and its file.
@@ -29,7 +27,7 @@ impl NoteFile {
         };
         let note = note.unwrap_or_else(|error| {
             let path = path.display();
-            tracing::error!(%path, error = %words(&error), "cannot read what is to be restored at the end");
+            tracing::error!(%path, error = %words::of(&error), "cannot read what is to be restored at the end");
             Note::default()
         });
         Self { path, note }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use ipvs::netlink::words;
 use ipvs::{Command, Kernel, SyncDaemon};
 
 use super::{Actual, Desired, Host, Note, NoteFile, Started, Step, plan};
@@ -127,9 +126,10 @@ impl<H: Host> Work<H> {
                         tracing::warn!(name, "the kernel has no such setting; going without");
                     }
                 }
-                Err(error) => {
-                    problems.push(format!("cannot read net.ipv4.vs.{name}: {}", words(&error)))
-                }
+                Err(error) => problems.push(format!(
+                    "cannot read net.ipv4.vs.{name}: {}",
+                    words::of(&error)
+                )),
             }
         }
         Ok(Actual {
@@ -145,7 +145,7 @@ impl<H: Host> Work<H> {
                 return self
                     .host
                     .write(name, value)
-                    .map_err(|error| format!("cannot {step}: {}", words(&error)));
+                    .map_err(|error| format!("cannot {step}: {}", words::of(&error)));
             }
             Step::Stop(role) => Command::StopDaemon(*role),
             Step::Start(daemon) => Command::StartDaemon(daemon.clone()),
@@ -156,7 +156,7 @@ impl<H: Host> Work<H> {
     fn write_note(&mut self, note: Note) {
         if let Err(error) = self.note.set(note) {
             let path = self.note.path().display().to_string();
-            tracing::error!(error = %words(&error), path, "a restart will not know what to restore");
+            tracing::error!(error = %words::of(&error), path, "a restart will not know what to restore");
         }
     }
 

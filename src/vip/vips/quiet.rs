@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipvs::netlink::{self, KernelError, words};
+use ipvs::netlink::{self, KernelError};
 use rustix::io::Errno;
 use tracing::warn;
 
@@ -157,7 +157,7 @@ impl<H: Host> Vips<H> {
             if done.insert(interface.clone())
                 && let Err(error) = self.host.set_arp_ignore(interface, SILENT)
             {
-                failed.insert(interface.clone(), words(&error));
+                failed.insert(interface.clone(), words::of(&error));
             }
             if let Some(error) = failed.get(interface) {
                 step.problem.get_or_insert_with(|| Problem::Refused {
@@ -190,7 +190,7 @@ impl<H: Host> Vips<H> {
                 Ok(())
             });
             if let Err(error) = restored {
-                let error = words(&error);
+                let error = words::of(&error);
                 warn!(
                     interface = link.name,
                     before, error, "arp_ignore cannot be restored"
