@@ -1,13 +1,14 @@
 //! What a director's kernel needs beside IPVS to forward with address translation: pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipvs::Forwarding;
 
 use crate::config::Config;
 use crate::config::model::{Match, Virtual};
 
-/// What of it is missing, as sentences. `read` tells a setting by its path below `/proc/sys`.
+/// What of it is missing, as sentences, each about all services that need the same. `read` tells a
+/// setting by its path below `/proc/sys`.
 ///
 /// With address translation the servers' answers are routed through the director, so that it must
 /// forward packets; and where they leave by the interface that they came in by, the kernel would
@@ -16,50 +17,62 @@ use crate::config::model::{Match, Virtual};
 pub fn missing_for_nat(config: &Config, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let is = |path: &str, value: &str| read(path).is_some_and(|found| found.trim() == value);
     let translated = |ipv6: bool| {
-        let of_family = move |service: &&Virtual| is_ipv6(service) == ipv6 && translates(service);
-        config.virtuals.values().find(of_family)
+        let services = config.virtuals.values();
+        services.filter(move |service| is_ipv6(service) == ipv6 && translates(service))
     };
     let mut missing = Vec::new();
     for (ipv6, path) in [
         (false, "net/ipv4/ip_forward"),
         (true, "net/ipv6/conf/all/forwarding"),
     ] {
-        if let Some(service) = translated(ipv6)
-            && is(path, "0")
-        {
+        let names: Vec<&str> = translated(ipv6).map(|it| it.name.as_str()).collect();
+        if !names.is_empty() && is(path, "0") {
             missing.push(format!(
-                "virtual {}: nat needs a director that forwards packets: `sysctl -w {}=1`",
-                service.name,
+                "{}: nat needs a director that forwards packets: `sysctl -w {}=1`",
+                virtuals(&names),
                 path.replace('/', ".")
             ));
         }
     }
-    let services = config.virtuals.values();
-    for service in services.filter(|service| translates(service) && !is_ipv6(service)) {
-        let Some(group) = config.groups.get(&service.group) else {
-            continue;
-        };
-        let links: BTreeSet<&str> = group
-            .vips
-            .iter()
-            .map(|vip| vip.interface.as_str())
-            .collect();
-        let Some(link) = links.first().filter(|_| links.len() == 1) else {
-            continue;
-        };
+    let mut by_link: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for service in translated(false) {
+        if let Some(link) = only_link(config, service) {
+            by_link.entry(link).or_default().push(&service.name);
+        }
+    }
+    for (link, names) in by_link {
         let redirects = ["all", link]
             .iter()
             .any(|scope| is(&format!("net/ipv4/conf/{scope}/send_redirects"), "1"));
         if redirects {
             missing.push(format!(
-                "virtual {}: nat over {link} alone; servers must not be redirected past the \
+                "{}: nat over {link} alone; servers must not be redirected past the \
                  director: `sysctl -w net/ipv4/conf/all/send_redirects=0 \
                  net/ipv4/conf/{link}/send_redirects=0`",
-                service.name
+                virtuals(&names)
             ));
         }
     }
     missing
+}
+
+/// The interface of a service's addresses, if they have no other.
+fn only_link<'c>(config: &'c Config, service: &Virtual) -> Option<&'c str> {
+    let vips = &config.groups.get(&service.group)?.vips;
+    let links: BTreeSet<&str> = vips.iter().map(|vip| vip.interface.as_str()).collect();
+    links.first().copied().filter(|_| links.len() == 1)
+}
+
+/// `virtual www`, or `virtuals a, b, c and 97 more`.
+fn virtuals(names: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    let first = names.iter().take(SHOWN).copied().collect::<Vec<_>>();
+    let first = first.join(", ");
+    match names.len() {
+        1 => format!("virtual {first}"),
+        count if count > SHOWN => format!("virtuals {first} and {} more", count - SHOWN),
+        _ => format!("virtuals {first}"),
+    }
 }
 
 fn translates(service: &Virtual) -> bool {

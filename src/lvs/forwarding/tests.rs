@@ -4,15 +4,22 @@ use super::*;
 use crate::config::{self, HostFacts};
 
 fn config(vips: &str, forward: &str) -> std::sync::Arc<Config> {
-    let text = format!(
+    parsed(&text(vips, forward))
+}
+
+fn parsed(text: &str) -> std::sync::Arc<Config> {
+    let loaded = config::parse(text, "test", &HostFacts::unchecked());
+    loaded.unwrap().config
+}
+
+fn text(vips: &str, forward: &str) -> String {
+    format!(
         "[cluster]\nname = \"web\"\nkeys = [\"/key\"]\n\
          [[director]]\nname = \"ha1\"\npaths = [{{ udp = \"192.0.2.11\" }}]\n\
          [[group]]\nname = \"web\"\nvips = [{vips}]\n\
          [[virtual]]\nname = \"www\"\ngroup = \"web\"\naddress = \"192.0.2.80\"\nport = 80\n\
          [[virtual.server]]\naddress = \"192.0.2.21\"\nforward = \"{forward}\"\n"
-    );
-    let loaded = config::parse(&text, "test", &HostFacts::unchecked());
-    loaded.unwrap().config
+    )
 }
 
 const ONE: &str = "{ address = \"192.0.2.80/24\", interface = \"eth0.1\" }";
@@ -62,4 +69,34 @@ fn nat_over_one_interface_needs_a_host_that_does_not_redirect() {
     assert_eq!(missing(ONE, "nat", &none), [""; 0]);
     assert_eq!(missing(TWO, "nat", &all), [""; 0]);
     assert_eq!(missing(ONE, "direct", &all), [""; 0]);
+}
+
+#[test]
+fn many_services_that_miss_the_same_are_told_of_once() {
+    let mut many = text(ONE, "nat");
+    for port in 1..=9 {
+        many.push_str(&format!(
+            "[[virtual]]\nname = \"a{port}\"\ngroup = \"web\"\naddress = \"192.0.2.80\"\n\
+             port = {port}\nforward = \"nat\"\n\
+             [[virtual.server]]\naddress = \"192.0.2.21\"\n"
+        ));
+    }
+    let said = missing_for_nat(&parsed(&many), |path| {
+        Some(
+            if path == "net/ipv4/ip_forward" {
+                "0"
+            } else {
+                "1"
+            }
+            .to_owned(),
+        )
+    });
+    assert_eq!(said.len(), 2, "{said:?}");
+    for sentence in said {
+        assert!(
+            sentence.starts_with("virtuals a1, a2, a3 and 7 more: nat"),
+            "{sentence}"
+        );
+    }
+    assert_eq!(virtuals(&["a", "b", "c"]), "virtuals a, b, c");
 }
