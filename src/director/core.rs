@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::Table;
+use ipvs::netlink::words;
 use probes::{Limits, Runner, Verdict};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Handle;
@@ -24,6 +25,7 @@ use super::orders::{self, Order};
 use super::pace::Pace;
 use super::paths::Letter;
 use super::pulse::{self, Command, Pulse};
+use super::realtime;
 use super::sight::{Scene, Sight};
 use super::view::View;
 use super::watchdog::Watchdog;
@@ -47,6 +49,8 @@ const ANSWER_SHARE: u32 = 4;
 const TABLE_SHARE: u32 = 10;
 /// But a verdict never waits longer than this for others.
 const TABLE_PAUSE: Duration = Duration::from_millis(100);
+/// After so long the first probes are over, and with them what takes much memory for a short time.
+const SETTLED: Duration = Duration::from_secs(10);
 /// What giving up may take beyond deadtime before the daemon ends all the same.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -238,6 +242,8 @@ impl Core {
         let mut view_pace = Pace::new(VIEW_SHARE, VIEW_PAUSE, VIEW_PAUSE_MOST);
         let mut answer_pace = Pace::new(ANSWER_SHARE, VIEW_PAUSE, VIEW_PAUSE_MOST);
         let mut viewed = Instant::now();
+        let settled = viewed + SETTLED;
+        let mut spare_memory = true;
         loop {
             let news = due.table || due.ready;
             let view_at = if self.scene.owes(self.answered()) {
@@ -298,6 +304,12 @@ impl Core {
                     answer_pace.work(|| view_pace.work(|| self.publish()));
                 }
                 () = sleep_until(table_pace.next()), if news => {}
+                () = sleep_until(settled), if spare_memory => {
+                    spare_memory = false;
+                    if let Err(error) = realtime::give_memory_back() {
+                        tracing::warn!(error = %words(&error), "memory is not locked");
+                    }
+                }
             }
             if (due.table || due.ready) && table_pace.next() <= Instant::now() {
                 table_pace.work(|| {

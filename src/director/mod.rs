@@ -229,7 +229,6 @@ impl Director {
             now,
         )?;
         core.leave_last_words(last_words);
-        realtime::give_memory_back();
         match realtime::lock_memory() {
             Ok(true) => {}
             Ok(false) => tracing::warn!("memory is not locked: CAP_IPC_LOCK is missing"),

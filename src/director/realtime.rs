@@ -9,7 +9,7 @@
 
 use std::io;
 
-use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::mm::{MlockAllFlags, mlockall, munlockall};
 use rustix::thread::{CapabilitySet, capabilities};
 
 /// Above every ordinary thread, below the kernel's own (1 to 99, sched(7)).
@@ -36,18 +36,21 @@ pub(super) fn raise_priority() -> io::Result<()> {
 /// Without `CAP_IPC_LOCK` it does nothing: a limit on locked memory would make later allocations
 /// fail. Returns whether the pages are locked.
 pub(super) fn lock_memory() -> io::Result<bool> {
-    let may = capabilities(None)?
-        .effective
-        .contains(CapabilitySet::IPC_LOCK);
+    let may = may_lock()?;
     if may {
         mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?;
     }
     Ok(may)
 }
 
+fn may_lock() -> io::Result<bool> {
+    let rights = capabilities(None)?.effective;
+    Ok(rights.contains(CapabilitySet::IPC_LOCK))
+}
+
 /// Has the allocator keep what is freed for what comes next. Where servers are many, a start takes
 /// much memory for a short time, again and again, and each page that is new costs more than to fill
-/// it. To be called first of all; a director that has started gives it back.
+/// it. To be called first of all; a director whose first probes are over gives it back.
 pub fn keep_memory() {
     #[cfg(target_env = "gnu")]
     {
@@ -64,8 +67,12 @@ pub fn keep_memory() {
 }
 
 /// Gives back to the system what the start took, and has the allocator give back large pieces
-/// whenever they are free: tables come and go.
-pub(super) fn give_memory_back() {
+/// whenever they are free: tables come and go. Memory that is locked cannot be given back
+/// (madvise(2)), so it is not for this moment.
+pub(super) fn give_memory_back() -> io::Result<()> {
+    if may_lock()? {
+        munlockall()?;
+    }
     #[cfg(target_env = "gnu")]
     {
         const LARGE: libc::c_int = 256 * 1024;
@@ -78,4 +85,5 @@ pub(super) fn give_memory_back() {
             libc::malloc_trim(0);
         }
     }
+    lock_memory().map(drop)
 }
