@@ -187,9 +187,11 @@ fn measure(lab: &Lab, peer: Peer, kind: Kind) -> Result<Reading, String> {
     let field = Field::new(lab, kind)?;
     let (director, server) = (&field.director, &field.server);
     director.write(director::KEY, 0o600, &"6b".repeat(32));
+    let command = configure(director, peer, kind);
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
 
     let start = Instant::now();
-    let mut process = launch(director, peer, kind);
+    let mut process = director.spawn(&words);
     let first_round = first_round(director, server, start);
     let reading = if let Some(first_round) = first_round {
         // What was late in the first round is not counted with what comes after, nor the way from
@@ -238,33 +240,29 @@ fn read(
     }
 }
 
-fn launch(host: &Host, peer: Peer, kind: Kind) -> Process {
-    match peer {
-        Peer::Caribe => {
-            host.write(director::CONFIG, 0o644, &caribe_config(kind));
-            host.spawn(&[
-                &director::program("caribe"),
-                "run",
-                "--config",
-                director::CONFIG,
-            ])
-        }
-        Peer::Keepalived => {
-            let config = "/run/caribe/keepalived.conf";
-            host.write(config, 0o644, &keepalived_config(kind));
-            host.spawn(&[
-                "keepalived",
-                "--dont-fork",
-                "--check",
-                "--use-file",
-                config,
-                "--pid",
-                "/run/caribe/k.pid",
-                "--checkers_pid",
-                "/run/caribe/c.pid",
-            ])
-        }
-    }
+/// Writes what a daemon is to do; the command that starts it.
+fn configure(host: &Host, peer: Peer, kind: Kind) -> Vec<String> {
+    let (path, config) = match peer {
+        Peer::Caribe => (director::CONFIG, caribe_config(kind)),
+        Peer::Keepalived => ("/run/caribe/keepalived.conf", keepalived_config(kind)),
+    };
+    host.write(path, 0o644, &config);
+    let caribe = director::program("caribe");
+    let command: &[&str] = match peer {
+        Peer::Caribe => &[&caribe, "run", "--config", path],
+        Peer::Keepalived => &[
+            "keepalived",
+            "--dont-fork",
+            "--check",
+            "--use-file",
+            path,
+            "--pid",
+            "/run/caribe/k.pid",
+            "--checkers_pid",
+            "/run/caribe/c.pid",
+        ],
+    };
+    command.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn end(process: &mut Process) {
