@@ -36,17 +36,18 @@ pub(super) struct View<'a> {
     pub(super) table: &'a lvs::Report,
 }
 
-type Listed = BTreeMap<ServiceKey, BTreeMap<DestinationKey, ListedDestination>>;
+type Listed<'a> = BTreeMap<ServiceKey, Rows<'a>>;
+type Rows<'a> = BTreeMap<DestinationKey, &'a ListedDestination>;
 
 impl View<'_> {
     /// The snapshot at `now`.
     pub(super) fn snapshot(&self, now: Time) -> Snapshot {
-        let listed: Listed = self
+        let listed: Listed<'_> = self
             .table
             .listing
             .iter()
             .map(|service| {
-                let destinations = service.destinations.iter().map(|d| (d.key, *d)).collect();
+                let destinations = service.destinations.iter().map(|d| (d.key, d)).collect();
                 (service.key, destinations)
             })
             .collect();
@@ -170,7 +171,7 @@ impl View<'_> {
             .collect()
     }
 
-    fn service(&self, service: &Virtual, listed: &Listed, now: Time) -> ServiceStatus {
+    fn service(&self, service: &Virtual, listed: &Listed<'_>, now: Time) -> ServiceStatus {
         let (address, protocol) = match &service.matches {
             Match::Address {
                 address,
@@ -220,7 +221,7 @@ impl View<'_> {
         service: &Virtual,
         server: &Server,
         key: ServiceKey,
-        there: Option<&BTreeMap<DestinationKey, ListedDestination>>,
+        there: Option<&Rows<'_>>,
         now: Time,
     ) -> ServerStatus {
         let place = lvs::destination_key(key, server);
@@ -312,7 +313,7 @@ impl View<'_> {
 fn sorry_server(
     service: &Virtual,
     place: DestinationKey,
-    there: Option<&BTreeMap<DestinationKey, ListedDestination>>,
+    there: Option<&Rows<'_>>,
 ) -> ServerStatus {
     let row = there.and_then(|destinations| destinations.get(&place));
     ServerStatus {
