@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::Table;
-use ipvs::netlink::words;
 use probes::{Limits, Runner, Verdict};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::Handle;
@@ -307,7 +306,7 @@ impl Core {
                 () = sleep_until(settled), if spare_memory => {
                     spare_memory = false;
                     if let Err(error) = realtime::give_memory_back() {
-                        tracing::warn!(error = %words(&error), "memory is not locked");
+                        tracing::warn!(error = %words::of(&error), "memory is not locked");
                     }
                 }
             }
