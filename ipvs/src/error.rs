@@ -181,7 +181,7 @@ pub enum Error {
     #[error(transparent)]
     Connection(#[from] crate::connections::Unreadable),
     /// A file of the kernel's cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {}", words::of(source))]
     File {
         /// Which one.
         path: &'static str,
@@ -212,6 +212,36 @@ impl Error {
                 ..
             }) => Self::NoIpvs,
             source => Self::Netlink { action, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_error_is_told_by_its_number() {
+        let denied = || io::Error::from_raw_os_error(13);
+        let netlink = |source| Error::Netlink {
+            action: "read the table",
+            source,
+        };
+        let errors = [
+            Error::File {
+                path: "/proc/net/ip_vs",
+                source: denied(),
+            },
+            netlink(netlink::Error::Send(denied())),
+            netlink(netlink::Error::Receive(denied())),
+            netlink(netlink::Error::Kernel(KernelError {
+                errno: 13,
+                text: None,
+            })),
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.ends_with(": permission denied"), "{text}");
         }
     }
 }
