@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::{End, Failure, excerpt};
+use crate::failure::{End, Failure, excerpt, words_of};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::{Answer, Weight};
@@ -72,11 +72,10 @@ fn judge(line: &[u8]) -> Result<Answer, Failure> {
         got: excerpt(line),
         end: End::Complete,
     };
-    let text = std::str::from_utf8(line).map_err(|_| unknown())?;
-    let (words, reason) = match text.split_once('#') {
-        Some((words, reason)) => (words, reason.trim()),
-        None => (text, ""),
-    };
+    // In whatever writing the reason is, it does not matter to the words.
+    let mut parts = line.splitn(2, |byte| *byte == b'#');
+    let words = std::str::from_utf8(parts.next().unwrap_or_default()).map_err(|_| unknown())?;
+    let reason = parts.next().unwrap_or_default().trim_ascii();
     let mut said = Said::default();
     let mut known = true;
     for word in words
@@ -149,10 +148,10 @@ fn percent(digits: &str) -> Option<u32> {
     (all && !digits.is_empty()).then(|| digits.parse().map_or(MOST, |share: u32| share.min(MOST)))
 }
 
-fn told(state: &str, reason: &str) -> Failure {
+fn told(state: &str, reason: &[u8]) -> Failure {
     Failure::Told(match reason {
-        "" => format!("its agent says: {state}"),
-        reason => format!("its agent says: {state}: {}", excerpt(reason.as_bytes())),
+        [] => format!("its agent says: {state}"),
+        reason => format!("its agent says: {state}: \"{}\"", words_of(reason)),
     })
 }
 
@@ -225,6 +224,28 @@ mod tests {
             let judged = judged.map_err(|failure| failure.to_string());
             assert_eq!(judged, expected.map_err(str::to_owned), "{line}");
         }
+    }
+
+    #[test]
+    fn a_reason_may_be_in_any_writing() {
+        // Latin-1, which is not UTF-8.
+        let good = judge(b"up 75% #gr\xfc\xdfe").map(|answer| answer.weight);
+        assert_eq!(good, Ok(Some(Weight::Percent(75))));
+        let table = [
+            (
+                "down #Störung".as_bytes(),
+                "its agent says: down: \"Störung\"",
+            ),
+            (
+                b"down #St\xf6rung",
+                "its agent says: down: \"St\u{fffd}rung\"",
+            ),
+            (b"maint # #2", "its agent says: maintenance: \"#2\""),
+        ];
+        for (line, text) in table {
+            assert_eq!(judge(line).unwrap_err().to_string(), text);
+        }
+        judge(b"\xfcp").unwrap_err();
     }
 
     #[tokio::test]
