@@ -1,4 +1,5 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 
 use crate::kinds::http::{Http, Request, Version};
 use crate::spec::ProbeKind;
@@ -57,6 +58,41 @@ async fn a_name_is_told_to_the_server_and_looked_for_in_its_certificate() {
     assert_eq!(text, "the certificate is not for www.example.net");
     let text = reason(&server, authority.tls()).await;
     assert_eq!(text, "the certificate is not for 127.0.0.1");
+}
+
+/// RFC 6066, section 3.
+#[tokio::test]
+async fn a_server_is_told_a_name_and_never_an_address() {
+    let authority = Authority::new();
+    let names = ["www.example.org", "127.0.0.1", "::1"];
+    let (tell, mut told) = mpsc::channel(1);
+    let server = authority
+        .issue(&names, 2099)
+        .serve(move |mut stream| {
+            let tell = tell.clone();
+            async move {
+                let name = stream.get_ref().1.server_name().map(str::to_owned);
+                tell.send(name).await.unwrap();
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+                let _ = stream.shutdown().await;
+            }
+        })
+        .await;
+    let table = [
+        (Some("www.example.org"), Some("www.example.org")),
+        (None, None),
+        (Some("127.0.0.1"), None),
+        (Some("::1"), None),
+    ];
+    for (name, expected) in table {
+        let tls = Tls {
+            name: name.map(str::to_owned),
+            ..authority.tls()
+        };
+        let asked = ask(server.address(), https(tls)).await;
+        assert_eq!(asked, good(), "{name:?}");
+        assert_eq!(told.recv().await.unwrap().as_deref(), expected, "{name:?}");
+    }
 }
 
 #[tokio::test]

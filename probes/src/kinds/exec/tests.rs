@@ -122,7 +122,11 @@ async fn output_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn a_command_that_leaves_something_running_has_ended_all_the_same() {
-    assert_eq!(run_it(shell("sleep 3 & exit 0")).await, good());
+    let address = "192.0.2.1:80".parse().unwrap();
+    for left in ["sleep 3", "yes"] {
+        let kind = ProbeKind::Exec(shell(&format!("{left} & exit 0")));
+        assert_eq!(ask_briefly(address, kind).await, good(), "{left}");
+    }
 }
 
 #[tokio::test]

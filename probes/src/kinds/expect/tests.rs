@@ -331,3 +331,48 @@ async fn an_expression_is_searched_for_in_proportion_to_a_reply_that_pauses_afte
     let searched = searched(&server).await;
     assert!((length..24 * length).contains(&searched), "{searched}");
 }
+
+#[tokio::test]
+async fn the_limit_is_reached_with_its_last_byte_and_not_before() {
+    const LIMIT: usize = 64 * 1024;
+    let table = [
+        (LIMIT - 1, true),
+        (LIMIT, true),
+        // Its last byte would be one too many.
+        (LIMIT + 1, false),
+    ];
+    let regex = || Pattern::Regex(Regex::new("x+!").unwrap());
+    for (length, found) in table {
+        let reply = [vec![b'x'; length - 1], b"!".to_vec()].concat();
+        for expect in [
+            Pattern::Contains(b"x!".to_vec()),
+            Pattern::Exact(reply.clone()),
+            Pattern::Prefix(reply.clone()),
+            regex(),
+        ] {
+            for closes in [false, true] {
+                let said = reply.clone();
+                let server = Server::new(move |mut stream| {
+                    let said = said.clone();
+                    async move {
+                        let _ = stream.write_all(&said).await;
+                        if !closes {
+                            hold(stream).await;
+                        }
+                    }
+                })
+                .await;
+                let step = Step {
+                    send: Vec::new(),
+                    expect: expect.clone(),
+                };
+                let result = ask(server.address(), steps(vec![step])).await;
+                let reason = result.err().map(|failure| failure.to_string());
+                let told = reason
+                    .as_deref()
+                    .is_some_and(|it| it.contains("in 65536 bytes"));
+                assert_eq!((reason.is_none(), told), (found, !found), "{reason:?}");
+            }
+        }
+    }
+}
