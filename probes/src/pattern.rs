@@ -23,7 +23,7 @@ pub enum Pattern {
     Prefix(Vec<u8>),
     /// These bytes anywhere; none of them is as good as any.
     Contains(Vec<u8>),
-    /// These bytes, and nothing more with them.
+    /// These bytes, and nothing more with them, or soon after.
     Exact(Vec<u8>),
     /// What an expression matches, anywhere.
     Regex(Regex),
@@ -90,6 +90,16 @@ impl Pattern {
         match self {
             Self::Regex(_) => true,
             Self::Any | Self::Prefix(_) | Self::Contains(_) | Self::Exact(_) => false,
+        }
+    }
+}
+
+impl Pattern {
+    /// Whether more input would undo what was found.
+    pub(crate) fn is_all(&self) -> bool {
+        match self {
+            Self::Exact(_) => true,
+            Self::Any | Self::Prefix(_) | Self::Contains(_) | Self::Regex(_) => false,
         }
     }
 }

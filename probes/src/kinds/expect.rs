@@ -1,6 +1,9 @@
 //! Send and expect: something is said, and something must come back, once or several times.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::failure::{End, Failure};
 use crate::kinds::Ask;
@@ -36,6 +39,9 @@ pub struct Step {
     /// What must come then. Sending anything drops what came before and was not looked at.
     pub expect: Pattern,
 }
+
+/// A reply that must be all there is has ended when nothing comes for so long, or for ever.
+const SILENCE: Duration = Duration::from_millis(100);
 
 impl Default for Expect {
     /// Any byte over plain TCP.
@@ -94,6 +100,13 @@ impl Step {
         loop {
             match self.expect.find(session.input(), searched) {
                 Found::Until(length) => {
+                    if self.expect.is_all() && ended.is_none() {
+                        // More of it would be another reply, however it is cut into segments.
+                        match timeout(SILENCE, session.fill()).await.unwrap_or(Ok(None))? {
+                            None if session.input().len() > length => continue,
+                            None | Some(_) => {}
+                        }
+                    }
                     session.take(length);
                     return Ok(());
                 }

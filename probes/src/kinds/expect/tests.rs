@@ -376,3 +376,35 @@ async fn the_limit_is_reached_with_its_last_byte_and_not_before() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_reply_that_must_be_exact_has_no_more_to_it_however_it_is_cut() {
+    let exact = || {
+        steps(vec![Step {
+            send: Vec::new(),
+            expect: Pattern::Exact(b"pong".to_vec()),
+        }])
+    };
+    for (reply, reason) in [
+        ("pong", None),
+        ("pong!", Some(r#"expected the reply "pong", got "pong!""#)),
+        ("pint", Some(r#"expected the reply "pong", got "pi""#)),
+    ] {
+        for closes in [false, true] {
+            let server = Server::new(move |mut stream| async move {
+                drip(&mut stream, reply.as_bytes()).await;
+                if !closes {
+                    hold(stream).await;
+                }
+            })
+            .await;
+            let result = ask(server.address(), exact()).await;
+            let told = result.err().map(|failure| failure.to_string());
+            let good = match (&told, reason) {
+                (Some(told), Some(reason)) => told.starts_with(&reason[..reason.len() - 1]),
+                (told, reason) => told.is_none() && reason.is_none(),
+            };
+            assert!(good, "{reply}: {told:?}");
+        }
+    }
+}

@@ -21,8 +21,8 @@ pub(in crate::config) const MATCH: Key = Key {
     kind: Kind::Words(&["contains", "prefix", "exact", "regex", "any"]),
     otherwise: Otherwise::Text("contains"),
     doc: "How expect is looked for in what the server has said so far: anywhere, at its \
-          beginning, as all of it, as a regular expression anywhere, or not at all, so that \
-          any byte will do.",
+          beginning, as all of it, to which nothing may come for 100 ms, as a regular expression \
+          anywhere, or not at all, so that any byte will do.",
 };
 
 pub(in crate::config) const STEPS: Key = Key {
