@@ -5,6 +5,7 @@ mod trust;
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -80,6 +81,12 @@ impl Tls {
     pub fn is_name(name: &str) -> bool {
         ServerName::try_from(name).is_ok()
     }
+
+    /// Whether a certificate could be for this host, as a URI has it.
+    #[must_use]
+    pub fn is_host(host: &str) -> bool {
+        Self::is_name(name_of(host))
+    }
 }
 
 impl Default for Tls {
@@ -93,6 +100,19 @@ impl Default for Tls {
             warn: Duration::from_secs(14 * 24 * 3600),
         }
     }
+}
+
+/// What the host of a URI is called (RFC 3986, section 3.2): without the port that may follow, and the
+/// brackets of an address.
+pub(crate) fn name_of(host: &str) -> &str {
+    if host.parse::<IpAddr>().is_ok() {
+        return host;
+    }
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.trim_matches(['[', ']'])
 }
 
 /// Agrees on TLS over a connection.

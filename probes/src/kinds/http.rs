@@ -2,7 +2,7 @@
 
 mod message;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use md5::{Digest as _, Md5};
 use ring::digest::{SHA256, digest};
@@ -17,7 +17,7 @@ use crate::report::Answer;
 use crate::session::Session;
 #[cfg(test)]
 use crate::testing::Talk;
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 
 /// Bytes of a body that are read where its end does not matter.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -206,17 +206,9 @@ impl Http {
 }
 
 impl Request {
-    /// What the server is called, without the port that may follow.
+    /// What the server is called.
     fn name(&self) -> Option<&str> {
-        let host = self.host.as_deref()?;
-        if host.parse::<IpAddr>().is_ok() {
-            return Some(host);
-        }
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
-        Some(name.trim_matches(['[', ']']))
+        self.host.as_deref().map(tls::name_of)
     }
 
     fn judge_status(&self, response: &Response) -> Result<(), Failure> {

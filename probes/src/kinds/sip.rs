@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::spec::Secret;
 #[cfg(test)]
 use crate::testing::Talk;
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 
 /// Asks what a server can, and judges the status of its response.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -54,7 +54,8 @@ impl Ask for Sip {
             Transport::Udp => self.by_datagrams(probing).await?,
             Transport::Tcp => self.over(probing.connect().await?).await?,
             Transport::Tls(tls) => {
-                let session = probing.connect_tls(tls, self.host.as_deref()).await?;
+                let name = self.host.as_deref().map(tls::name_of);
+                let session = probing.connect_tls(tls, name).await?;
                 self.over(session).await?
             }
         };

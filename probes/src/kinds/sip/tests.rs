@@ -118,6 +118,15 @@ async fn a_good_status_is_good_by_every_transport() {
         .await;
     let kind = |tls| ProbeKind::Sip(sip(Transport::Tls(tls)));
     assert_eq!(ask(server.address(), kind(authority.tls())).await, good());
+    // The certificate is for the host, whatever port its URI has.
+    for host in ["127.0.0.1:5061", "127.0.0.1"] {
+        let sip = Sip {
+            host: Some(host.to_owned()),
+            ..sip(Transport::Tls(authority.tls()))
+        };
+        let asked = ask(server.address(), ProbeKind::Sip(sip)).await;
+        assert_eq!(asked, good(), "{host}");
+    }
     let failure = ask(server.address(), kind(Tls::default())).await;
     assert_eq!(
         failure.unwrap_err().to_string(),

@@ -5,7 +5,7 @@ use probes::kinds::sip::{Sip, Transport};
 use probes::kinds::{ldap, mysql, pgsql, radius, redis};
 use probes::spec::{DatabaseLogin, Login, ProbeKind, Secret};
 
-use super::tls;
+use super::{http, tls};
 use crate::config::diagnostic::{Fault, Faults};
 use crate::config::raw::reader::{At, Field, Table};
 use crate::config::raw::status;
@@ -140,6 +140,13 @@ pub(super) fn sip(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeKind> {
             faults.add(Fault::new(&given.span, text).label("expected a part of a SIP URI"));
             fits = false;
         }
+    }
+    let certified = matches!(&tls, Field::Given(tls) if tls.value.name.is_none());
+    if let Some(host) = host.given().filter(|_| fits)
+        && let Err(fault) = http::host_of_uri(host, certified)
+    {
+        faults.add(fault);
+        fits = false;
     }
     let transport = match (tls, by) {
         (

@@ -29,13 +29,15 @@ fn kind(table: &Table<'_>, path: &Key, tls: Option<Tls>, faults: &mut Faults) ->
         "1.1" => Some(Version::Http11),
         _ => None,
     });
-    let mut requests = vec![request(table, path, faults)];
+    // A name of TLS's own takes the place of the host's.
+    let certified = tls.as_ref().is_some_and(|tls| tls.name.is_none());
+    let mut requests = vec![request(table, path, certified, faults)];
     match table.tables(&s::ALSO, faults) {
         Field::Absent => {}
         Field::Broken => return None,
         Field::Given(tables) => requests.extend(tables.value.iter().map(|table| {
             let table = table.as_ref()?;
-            request(table, &s::PATH, faults)
+            request(table, &s::PATH, certified, faults)
         })),
     }
     Some(ProbeKind::Http(Http {
@@ -45,7 +47,7 @@ fn kind(table: &Table<'_>, path: &Key, tls: Option<Tls>, faults: &mut Faults) ->
     }))
 }
 
-fn request(table: &Table<'_>, path: &Key, faults: &mut Faults) -> Option<Request> {
+fn request(table: &Table<'_>, path: &Key, certified: bool, faults: &mut Faults) -> Option<Request> {
     let path = table.text_as(path, faults, read_path);
     let method = table.text_as(&s::METHOD, faults, |text| {
         token(&text.value)
@@ -55,7 +57,7 @@ fn request(table: &Table<'_>, path: &Key, faults: &mut Faults) -> Option<Request
                     .label("expected a word such as GET, HEAD or POST")
             })
     });
-    let host = table.text_as(&s::HOST, faults, read_host);
+    let host = table.text_as(&s::HOST, faults, |text| read_host(text, certified));
     let headers = headers(table, faults);
     let body = table.bytes(&s::BODY, faults);
     let otherwise = status::range(s::STATUS.default_text()).map(|range| vec![range]);
@@ -96,24 +98,30 @@ fn read_path(text: &At<String>) -> Result<String, Fault> {
     .label("expected a path that begins with `/`, other characters written as %20"))
 }
 
-fn read_host(text: &At<String>) -> Result<String, Fault> {
+fn read_host(text: &At<String>, certified: bool) -> Result<String, Fault> {
+    if text.value.is_empty() || !plain(&text.value) {
+        let shown = quote(&text.value);
+        return Err(Fault::new(&text.span, format!("{shown} is no host name"))
+            .label("expected the name that the site is asked by"));
+    }
+    host_of_uri(text, certified)
+}
+
+/// A host as URIs have it, perhaps with a port; one that a certificate shall be for can be in one.
+pub(super) fn host_of_uri(text: &At<String>, certified: bool) -> Result<String, Fault> {
+    let shown = quote(&text.value);
+    let fault = Fault::new(&text.span, format!("{shown} is no host name"));
     if text.value.parse::<Ipv6Addr>().is_ok() {
-        let fault = Fault::new(
-            &text.span,
-            format!("{} is no host name", quote(&text.value)),
-        );
         return Err(fault
             .label("an IPv6 address stands in brackets here")
             .help(format!("write \"[{}]\"", text.value)));
     }
-    if !text.value.is_empty() && plain(&text.value) {
-        return Ok(text.value.clone());
+    if certified && !Tls::is_host(&text.value) {
+        return Err(fault
+            .label("no certificate can be for it")
+            .help("set `name` in `tls` to what the certificate is for"));
     }
-    Err(Fault::new(
-        &text.span,
-        format!("{} is no host name", quote(&text.value)),
-    )
-    .label("expected the name that the site is asked by"))
+    Ok(text.value.clone())
 }
 
 fn headers(table: &Table<'_>, faults: &mut Faults) -> Option<Vec<(String, String)>> {
