@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::{Pid, WaitOptions};
 use rustix::system::{RebootCommand, reboot};
 
-use crate::Lab;
+use crate::{Lab, links};
 
 /// Environment variable that tells this program which of its selves it is.
 pub const STAGE: &str = "CARIBE_LAB";
@@ -142,11 +142,7 @@ fn enter_root(root: &Path) -> io::Result<()> {
 }
 
 fn bring_up_loopback() -> Result<(), String> {
-    let status = command("ip").args(["link", "set", "lo", "up"]).status();
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        other => Err(format!("cannot bring up the loopback interface: {other:?}")),
-    }
+    links::bring_up("lo").map_err(|e| format!("cannot bring up the loopback interface: {e}"))
 }
 
 fn load_modules() -> Result<(), String> {
@@ -215,11 +211,11 @@ fn command_path(program: &Path) -> Command {
     command
 }
 
-fn make(folder: &Path) -> Result<(), String> {
+pub(crate) fn make(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|e| format!("cannot make {}: {e}", folder.display()))
 }
 
-fn attach(source: &str, target: &str, kind: &str, data: &str) -> Result<(), String> {
+pub(crate) fn attach(source: &str, target: &str, kind: &str, data: &str) -> Result<(), String> {
     let data = CString::new(data).map_err(|_| format!("bad mount options for {target}"))?;
     mount(source, target, kind, MountFlags::empty(), data.as_c_str())
         .map_err(|e| format!("cannot mount {kind} on {target}: {e}"))

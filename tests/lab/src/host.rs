@@ -1,10 +1,11 @@
 //! A host: its own network, mounts and name, and the commands that run on it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::system::sethostname;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::{Lab, guest, until};
+use crate::namespaces::Namespaces;
+use crate::{Lab, guest, links, until};
 
 /// Settings of every host: quick, quiet neighbours, and IPv6 addresses that serve at once.
 const SYSCTLS: &[(&str, &str)] = &[
@@ -40,21 +43,9 @@ const OWN_FOLDERS: &[&str] = &[
 #[derive(Clone, Debug)]
 pub struct Host {
     name: String,
-    /// The process that keeps its namespaces.
-    holder: Arc<Holder>,
+    spaces: Arc<Namespaces>,
     out: PathBuf,
     spawned: Arc<AtomicU32>,
-}
-
-/// Ends with the last clone of its host.
-#[derive(Debug)]
-struct Holder(Child);
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// What a command said and how it ended.
@@ -100,38 +91,30 @@ impl Lab {
     #[track_caller]
     #[must_use]
     pub fn host(&self, name: &str) -> Host {
-        let mounts: Vec<String> = OWN_FOLDERS
-            .iter()
-            .map(|folder| format!("mkdir -p {folder} && mount -t tmpfs tmpfs {folder}"))
-            .collect();
-        // /sys shows the network of whoever mounted it.
-        let script = format!(
-            "{} && mount -t sysfs sysfs /sys && hostname {name} && ip link set lo up && \
-             echo ready && exec sleep infinity",
-            mounts.join(" && ")
-        );
-        let mut child = guest::command("unshare")
-            .args(["--net", "--mount", "--uts", "sh", "-c", &script])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| unworkable(&format!("host {name}: cannot run unshare: {e}")));
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            let mut reader = std::io::BufReader::new(stdout);
-            let _ = std::io::BufRead::read_line(&mut reader, &mut line);
-        }
-        assert_eq!(line, "ready\n", "host {name} could not be set up");
+        let own = name.to_owned();
+        let spaces = Namespaces::new(move || prepare(&own))
+            .unwrap_or_else(|e| unworkable(&format!("host {name}: {e}")));
         let host = Host {
             name: name.to_owned(),
-            holder: Arc::new(Holder(child)),
+            spaces: Arc::new(spaces),
             out: self.out().to_owned(),
             spawned: Arc::default(),
         };
-        for (key, value) in SYSCTLS {
-            host.sysctl(key, value);
-        }
+        host.sysctls(SYSCTLS);
         host
     }
+}
+
+/// Makes new namespaces a host.
+fn prepare(name: &str) -> Result<(), String> {
+    for folder in OWN_FOLDERS {
+        guest::make(Path::new(folder))?;
+        guest::attach("tmpfs", folder, "tmpfs", "")?;
+    }
+    // It shows the network of whoever mounted it.
+    guest::attach("sysfs", "/sys", "sysfs", "")?;
+    sethostname(name.as_bytes()).map_err(|e| format!("cannot set its name: {e}"))?;
+    links::bring_up("lo").map_err(|e| format!("cannot bring up its loopback: {e}"))
 }
 
 impl Host {
@@ -141,26 +124,22 @@ impl Host {
         &self.name
     }
 
-    /// The process whose namespaces the host is.
+    /// The thread whose namespaces the host is: its number for `/proc`, nsenter(1) and `netns` of
+    /// ip-link(8).
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.holder.0.id()
+        self.spaces.keeper()
     }
 
-    fn enter(&self, argv: &[&str]) -> Command {
-        let mut command = guest::command("nsenter");
-        // nsenter becomes the program, so that its process is the program's.
-        command
-            .args([
-                "--target",
-                &self.pid().to_string(),
-                "--net",
-                "--mount",
-                "--uts",
-                "--",
-            ])
-            .args(argv);
-        command
+    /// Starts a program on the host.
+    fn start(&self, command: &mut Command) -> std::io::Result<Child> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                self.spaces.enter()?;
+                command.spawn()
+            });
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 
     /// Runs a command to its end.
@@ -182,11 +161,12 @@ impl Host {
     pub fn exec_with_input(&self, argv: &[&str], input: &str) -> Done {
         let command = format!("{}# {}", self.name, argv.join(" "));
         let mut child = self
-            .enter(argv)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+            .start(
+                command_of(argv)
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped()),
+            )
             .unwrap_or_else(|e| unworkable(&format!("`{command}` cannot be started: {e}")));
         if let Some(mut stdin) = child.stdin.take() {
             // A command that does not read its input is none the worse for it.
@@ -232,14 +212,20 @@ impl Host {
     /// When the kernel refuses.
     #[track_caller]
     pub fn sysctl(&self, key: &str, value: &str) {
-        let path = Path::new("/proc/sys").join(key);
-        let written = self.inside(move || fs::write(&path, value).map_err(|e| e.to_string()));
-        assert_eq!(
-            written,
-            Ok(()),
-            "{}: cannot set {key} to {value}",
-            self.name
-        );
+        self.sysctls(&[(key, value)]);
+    }
+
+    #[track_caller]
+    fn sysctls(&self, settings: &[(&str, &str)]) {
+        self.inside(|| {
+            for (key, value) in settings {
+                let written = fs::write(Path::new("/proc/sys").join(key), value);
+                if let Err(error) = written {
+                    let name = &self.name;
+                    unworkable(&format!("{name}: cannot set {key} to {value}: {error}"));
+                }
+            }
+        });
     }
 
     /// Starts a program that stays. Its output goes to `HOST.PROGRAM[.N].log` among the results.
@@ -263,11 +249,12 @@ impl Host {
             .try_clone()
             .unwrap_or_else(|e| unworkable(&format!("cannot write {}: {e}", log.display())));
         let child = self
-            .enter(argv)
-            .stdin(Stdio::null())
-            .stdout(file)
-            .stderr(both)
-            .spawn()
+            .start(
+                command_of(argv)
+                    .stdin(Stdio::null())
+                    .stdout(file)
+                    .stderr(both),
+            )
             .unwrap_or_else(|e| unworkable(&format!("{}: cannot start {argv:?}: {e}", self.name)));
         Process {
             what: format!("{}# {}", self.name, argv.join(" ")),
@@ -283,10 +270,24 @@ impl Host {
     /// When it cannot be written.
     #[track_caller]
     pub fn write(&self, path: &str, mode: u32, content: &str) {
-        let script = format!("umask 077 && cat > {path} && chmod {mode:o} {path}");
-        let _ = self
-            .exec_with_input(&["sh", "-ec", &script], content)
-            .expect_success();
+        let there = self.path(path);
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(&there)
+            .and_then(|mut file| file.write_all(content.as_bytes()))
+            .and_then(|()| fs::set_permissions(&there, Permissions::from_mode(mode)));
+        if let Err(error) = written {
+            unworkable(&format!("{}: cannot write {path}: {error}", self.name));
+        }
+    }
+
+    /// Where a file of the host, one by its absolute path, is seen by this process.
+    #[must_use]
+    pub fn path(&self, absolute: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{absolute}", self.pid()))
     }
 
     /// Calls `action` on a thread that is in the host's network.
@@ -306,7 +307,7 @@ impl Host {
         });
         match done {
             Ok(value) => value,
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => resume_unwind(panic),
         }
     }
 
@@ -332,14 +333,6 @@ impl Host {
         let path = format!("/proc/{}/ns/net", self.pid());
         File::open(&path)
             .unwrap_or_else(|e| unworkable(&format!("{}: cannot open {path}: {e}", self.name)))
-    }
-
-    /// Whether an address is on any of its interfaces.
-    #[must_use]
-    pub fn has_address(&self, address: IpAddr) -> bool {
-        let listed = self.exec(&["ip", "-o", "address", "show"]).stdout;
-        let wanted = format!(" {address}/");
-        listed.lines().any(|line| line.contains(&wanted))
     }
 }
 
@@ -403,6 +396,13 @@ impl Process {
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
+}
+
+fn command_of(argv: &[&str]) -> Command {
+    let (name, args) = argv.split_first().unwrap_or((&"", &[]));
+    let mut command = guest::command(name);
+    command.args(args);
+    command
 }
 
 /// Moves this thread to another network; programs and other threads stay where they are.

@@ -27,6 +27,8 @@ pub mod farm;
 pub mod guest;
 pub mod host;
 pub mod line;
+mod links;
+mod namespaces;
 pub mod net;
 pub mod packages;
 pub mod traffic;
@@ -39,7 +41,7 @@ pub use farm::{Family, Farm, Mode};
 pub use host::{Host, Process};
 pub use line::SerialLine;
 pub use net::{Bridge, Cable};
-pub use wait::until;
+pub use wait::{SOON, until};
 
 use std::path::{Path, PathBuf};
 

@@ -1,13 +1,11 @@
 //! Bridges, and the cables that lead from hosts to them.
 
-use std::error::Error;
-use std::fs;
-use std::time::Duration;
-
-use ipvs::netlink::{Batch, Connection, Family};
+use std::io::Write;
+use std::net::IpAddr;
+use std::process::Stdio;
 
 use crate::host::unworkable;
-use crate::{Host, Lab, guest, until};
+use crate::{Host, Lab, SOON, guest, links, until};
 
 /// A switch, to which hosts are cabled.
 #[derive(Clone, Debug)]
@@ -33,10 +31,9 @@ impl Lab {
     #[track_caller]
     #[must_use]
     pub fn bridge(&self, name: &str) -> Bridge {
-        switch_ip(&[
-            format!("link add {name} type bridge forward_delay 0 stp_state 0 mcast_snooping 0"),
-            format!("link set {name} up"),
-        ]);
+        if let Err(error) = links::add_bridge(name) {
+            unworkable(&format!("bridge {name} cannot be made: {error}"));
+        }
         Bridge {
             name: name.to_owned(),
         }
@@ -62,24 +59,35 @@ impl Host {
     #[track_caller]
     pub fn connect(&self, bridge: &Bridge, interface: &str, addresses: &[&str]) -> Cable {
         let port = format!("{}-{interface}", self.name());
-        switch_ip(&[
-            format!(
-                "link add {port} type veth peer name {interface} netns {}",
-                self.pid()
-            ),
-            format!("link set {port} master {} up", bridge.name),
-        ]);
-        let mut lines = vec![format!("link set {interface} up")];
-        for address in addresses {
-            let nodad = if address.contains(':') { " nodad" } else { "" };
-            lines.push(format!("address add {address} dev {interface}{nodad}"));
+        let made = links::add_pair(&port, &bridge.name, interface, self.pid());
+        let made = made.and_then(|()| {
+            self.inside(|| {
+                links::bring_up(interface)?;
+                links::add_addresses(interface, addresses)
+            })
+        });
+        if let Err(error) = made {
+            unworkable(&format!("{port} cannot be made: {error}"));
         }
-        self.ip(&lines);
         Cable {
             bridge: bridge.name.clone(),
             port,
             host: self.clone(),
             interface: interface.to_owned(),
+        }
+    }
+
+    /// Whether an address is on any of its interfaces.
+    ///
+    /// # Panics
+    ///
+    /// When the kernel does not list them.
+    #[track_caller]
+    #[must_use]
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        match self.inside(|| links::have_address(address)) {
+            Ok(found) => found,
+            Err(error) => unworkable(&format!("{}: addresses: {error}", self.name())),
         }
     }
 }
@@ -102,7 +110,8 @@ impl Cable {
     /// When the kernel refuses.
     #[track_caller]
     pub fn cut(&self) {
-        if let Err(error) = forget(&self.port) {
+        // From here on is measured: a program takes time to start.
+        if let Err(error) = links::forget(&self.port) {
             unworkable(&format!(
                 "{} cannot be taken off its switch: {error}",
                 self.port
@@ -138,9 +147,7 @@ impl Cable {
     #[track_caller]
     pub fn plug(&self) {
         switch_ip(&[format!("link set {} up", self.port)]);
-        until("the carrier is back", Duration::from_secs(5), || {
-            self.carrier()
-        });
+        until("the carrier is back", SOON, || self.carrier());
     }
 
     /// Whether the host sees a carrier.
@@ -177,46 +184,36 @@ impl Cable {
 /// Runs `ip -batch` where the switches are: in the guest itself.
 #[track_caller]
 fn switch_ip(lines: &[String]) {
-    for line in lines {
-        run("ip", line);
-    }
-}
-
-/// `ip link set PORT nomaster`, without the time that a program takes to start: from here on is
-/// measured.
-fn forget(port: &str) -> Result<(), Box<dyn Error>> {
-    const RTM_NEWLINK: u16 = 16; // linux/rtnetlink.h
-    const IFLA_MASTER: u16 = 10; // linux/if_link.h
-    let index = fs::read_to_string(format!("/sys/class/net/{port}/ifindex"))?;
-    let index: u32 = index.trim().parse()?;
-    let mut batch = Batch::default();
-    batch.push(RTM_NEWLINK, 0, |message| {
-        // struct ifinfomsg: family, pad, hardware, index, flags, change
-        message.raw(&[0; 4]).raw(&index.to_ne_bytes()).raw(&[0; 8]);
-        message.u32(IFLA_MASTER, 0);
-    });
-    for outcome in Connection::open(Family::Route)?.batch(&batch)? {
-        outcome?;
-    }
-    Ok(())
+    run("ip", &["-batch", "-"], &lines.join("\n"));
 }
 
 #[track_caller]
 fn tc(line: &str) {
-    run("tc", line);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    run("tc", &words, "");
 }
 
 #[track_caller]
-fn run(program: &str, line: &str) {
-    let output = guest::command(program)
-        .args(line.split_whitespace())
-        .output();
-    match output {
+fn run(program: &str, args: &[&str], input: &str) {
+    let what = || format!("`{program} {}` {input}", args.join(" "));
+    let mut child = guest::command(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| unworkable(&format!("{} cannot be run: {e}", what())));
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not read its input is none the worse for it.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    match child.wait_with_output() {
         Ok(output) if output.status.success() => {}
         Ok(output) => unworkable(&format!(
-            "`{program} {line}` failed: {}",
+            "{} failed: {}",
+            what(),
             String::from_utf8_lossy(&output.stderr).trim()
         )),
-        Err(error) => unworkable(&format!("`{program} {line}` cannot be run: {error}")),
+        Err(error) => unworkable(&format!("{} cannot be waited for: {error}", what())),
     }
 }

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(5);
+/// For states that come about within a few seconds, and later on a machine that is busy with
+/// something else.
+pub const SOON: Duration = Duration::from_secs(60);
+/// Between the first two looks at a condition.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// Between two looks, when it takes longer: looking must not be what a guest is busy with.
+const LOOK: Duration = Duration::from_millis(30);
 
 /// Waits until `condition` holds.
 ///
@@ -39,6 +44,7 @@ pub fn until_some<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Opt
 /// Whether `condition` comes to hold within `limit`.
 pub fn holds_within(limit: Duration, condition: &mut dyn FnMut() -> bool) -> bool {
     let start = Instant::now();
+    let mut pause = FIRST_LOOK;
     loop {
         if condition() {
             return true;
@@ -46,6 +52,7 @@ pub fn holds_within(limit: Duration, condition: &mut dyn FnMut() -> bool) -> boo
         if start.elapsed() > limit {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(pause);
+        pause = LOOK.min(pause * 2);
     }
 }

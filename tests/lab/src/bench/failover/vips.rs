@@ -30,7 +30,7 @@ impl Pair {
         let listens = wait::holds_within(LIMIT, &mut || sniffer.log().contains("listening on"));
         let cut = SystemTime::now().duration_since(UNIX_EPOCH);
         self.cables[0].cut();
-        let capture = format!("/proc/{}/root{file}", self.client.pid());
+        let capture = self.client.path(file);
         let mut announced = BTreeMap::new();
         let all = listens
             && wait::holds_within(LIMIT, &mut || {
