@@ -1,17 +1,13 @@
 //! A daemon that is killed and started again finds its table and addresses, and adopts them.
 
-use std::time::Duration;
-
 use lab::farm::Settings;
-use lab::{Family, Farm, Mode, kernel_test, until};
-
-const SOON: Duration = Duration::from_secs(15);
+use lab::{Family, Farm, Mode, SOON, kernel_test, until};
 
 kernel_test! {
     fn a_restart_adopts_the_table_and_loses_no_connection(lab) {
         // The guard of a director that is alone waits for half of deadtime: a machine that is busy
         // with other tests needs some of it.
-        let settings = Settings { deadtime: "6s", initdead: "6s", ..Settings::default() };
+        let settings = Settings { alone: true, deadtime: "60s", ..Settings::default() };
         let mut farm = Farm::with(lab, Mode::Nat, Family::V4, &settings);
         farm.ha1.start();
         farm.ha1.wait_active("web", SOON);
@@ -45,7 +41,8 @@ kernel_test! {
     }
 
     fn a_service_that_is_no_longer_configured_is_removed_by_the_next_run(lab) {
-        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let settings = Settings { alone: true, ..Settings::default() };
+        let mut farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
         farm.ha1.start();
         farm.ha1.wait_active("web", SOON);
         until("it is in the table", SOON, || farm.ha1.table().contains("192.0.2.80:80"));

@@ -1,11 +1,7 @@
 //! What has happened is told by the daemon that it happened to.
 
-use std::time::Duration;
-
-use lab::{Family, Farm, Mode, kernel_test, until};
+use lab::{Family, Farm, Mode, SOON, kernel_test, until};
 use serde_json::Value;
-
-const SOON: Duration = Duration::from_secs(15);
 
 kernel_test! {
     fn the_new_owner_tells_of_a_takeover_with_its_phases(lab) {

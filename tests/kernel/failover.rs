@@ -1,12 +1,9 @@
 //! One owner at any time, whatever becomes of the directors and their cables.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::farm::Settings;
-use lab::{Director, Family, Farm, Mode, kernel_test, until};
-
-/// For states that come about within a few seconds.
-const SOON: Duration = Duration::from_secs(15);
+use lab::{Director, Family, Farm, Mode, SOON, kernel_test, until};
 
 fn is_standby(director: &Director) -> bool {
     director.role("web").as_deref() == Some("standby")

@@ -1,14 +1,11 @@
 //! A daemon that dies or hangs on a host that lives on.
 
 use std::os::unix::net::UnixDatagram;
-use std::time::Duration;
 
 use lab::director::{CONFIG, program};
 use lab::farm::{self, Settings};
-use lab::{Family, Farm, Mode, kernel_test, until};
+use lab::{Family, Farm, Mode, SOON, kernel_test, until};
 use rustix::process::Signal;
-
-const SOON: Duration = Duration::from_secs(15);
 
 /// The process numbers of all guards in the guest.
 fn guards(farm: &Farm) -> Vec<u32> {
@@ -23,7 +20,7 @@ fn guards(farm: &Farm) -> Vec<u32> {
 kernel_test! {
     fn a_director_that_dies_alone_and_stays_dead_leaves_no_vip(lab) {
         let mut farm = Farm::new(lab, Mode::Nat, Family::V4);
-        farm.ha1.start();
+        farm.ha1.start_alone();
         farm.ha1.wait_active("web", SOON);
         until("the VIP is there", SOON, || farm.has_vip(&farm.ha1));
         // A guard that dies first is replaced, and the new one knows what to do.
@@ -48,9 +45,8 @@ kernel_test! {
 
     fn peers_are_told_of_a_death_whatever_the_path(lab) {
         // Silence would tell after a minute, and of these paths nobody refuses a heartbeat.
-        let settings = Settings {
-            keepalive: "500ms", deadtime: "60s", initdead: "60s", ..Settings::default()
-        };
+        let settings =
+            Settings { keepalive: "500ms", deadtime: "60s", ..Settings::default() };
         let plain = farm::config(Mode::Direct, Family::V4, &settings);
         let mut farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
         for path in [
@@ -83,7 +79,8 @@ kernel_test! {
     }
 
     fn release_removes_what_is_left_and_spares_a_director_that_runs(lab) {
-        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let settings = Settings { alone: true, ..Settings::default() };
+        let mut farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
         farm.ha1.start();
         farm.ha1.wait_active("web", SOON);
         until("the VIP is there", SOON, || farm.has_vip(&farm.ha1));
@@ -120,7 +117,8 @@ kernel_test! {
     }
 
     fn a_clean_stop_ends_the_guard(lab) {
-        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let settings = Settings { alone: true, ..Settings::default() };
+        let mut farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
         farm.ha1.start();
         farm.ha1.wait_active("web", SOON);
         assert_eq!(guards(&farm).len(), 1);
@@ -135,7 +133,7 @@ kernel_test! {
         let farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
         farm.ha1.host.sh("modprobe softdog soft_noboot=1 soft_margin=2 nowayout=0");
         // Seen by this process through the host's own files.
-        let path = format!("/proc/{}/root/run/caribe/notify", farm.ha1.host.pid());
+        let path = farm.ha1.host.path("/run/caribe/notify");
         let manager = UnixDatagram::bind(path).expect("a socket is made");
         manager.set_nonblocking(true).expect("it does not wait");
         let heard = |word: &str| {

@@ -6,12 +6,7 @@ use std::time::{Duration, Instant};
 use lab::client::Load;
 use lab::farm::Settings;
 use lab::traffic::{Conversations, Datagrams, Echo, Lost};
-use lab::{Director, Family, Farm, Lab, Mode, kernel_test, until};
-
-/// For states that come about within a few seconds.
-const SOON: Duration = Duration::from_secs(15);
-/// Older than any request that may be under way.
-const SETTLED: Duration = Duration::from_millis(1500);
+use lab::{Director, Family, Farm, Lab, Mode, SOON, kernel_test, until};
 
 /// Where datagrams are sent back.
 const ECHO: u16 = 7;
@@ -39,7 +34,7 @@ fn assert_handed_over(farm: &Farm, load: &Load, begin: Instant, from: &Director,
     });
     let gone = Instant::now();
     until("the client is served by the new owner alone", SOON, || {
-        load.since(gone).requests > 100 && gone.elapsed() > SETTLED
+        load.since(gone).requests > 100 && load.have_ended(gone)
     });
     let report = load.since(begin);
     assert_eq!(report.lost, 0, "{report:?}\n{}\n{}", from.log(), to.log());

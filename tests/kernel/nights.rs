@@ -2,20 +2,15 @@
 //! group in the end, and that nobody else does.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::client::Load;
 use lab::farm::{self, Settings, heartbeat_address, inner_address, service_address};
-use lab::{Director, Family, Farm, Lab, Mode, director, kernel_test, until};
+use lab::{Director, Family, Farm, Lab, Mode, SOON, director, kernel_test, until};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::handover;
-
-const SOON: Duration = Duration::from_secs(20);
-
-/// Older than any request that may be under way.
-const SETTLED: Duration = Duration::from_millis(1500);
 
 /// A running pair whose heartbeats take the service network and one of their own, and its client.
 fn pair_on_two_paths(lab: &Lab, settings: Settings) -> (Farm, Load) {
@@ -123,7 +118,7 @@ fn broken(load: &Load, from: Instant) -> BTreeMap<String, usize> {
 fn while_passes(farm: &Farm, load: &Load) {
     let (from, start) = (Instant::now(), heard(&farm.ha2));
     until("some heartbeats and requests have come", SOON, || {
-        heard(&farm.ha2) > start + 60 && load.since(from).requests > 200 && from.elapsed() > SETTLED
+        heard(&farm.ha2) > start + 60 && load.since(from).requests > 200
     });
 }
 
@@ -332,7 +327,7 @@ kernel_test! {
         // One alone serves, and keeps what it has when the other comes.
         farm.ha1.kill();
         farm.ha2.kill();
-        farm.ha2.start();
+        farm.ha2.start_alone();
         farm.ha2.wait_active("web", SOON);
         let from = Instant::now();
         until("the client is served by ha2", SOON, || load.since(from).servers.len() == 3);
@@ -359,9 +354,9 @@ kernel_test! {
         farm.ha1.start();
         until("ha1 is ready", SOON, || group(&farm.ha1)["ready"] == true);
         assert_settled(&farm, &load, &farm.ha2, &farm.ha1);
+        let settled = Instant::now();
         until("every request has ended", SOON, || {
-            let settled = Instant::now() - SETTLED;
-            load.between(from, settled).requests > 200
+            load.have_ended(settled) && load.since(from).requests > 200
         });
         assert_eq!(broken(&load, from), BTreeMap::new());
     }

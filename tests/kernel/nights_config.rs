@@ -1,12 +1,10 @@
 //! A pair whose directors run unequal configurations, as in the midst of a change of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lab::farm::{self, Settings};
-use lab::{Director, Family, Farm, Mode, director, kernel_test, until};
+use lab::{Director, Family, Farm, Mode, SOON, director, kernel_test, until};
 use serde_json::Value;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// What a director says of its peer.
 fn peer(director: &Director) -> Value {
@@ -21,7 +19,7 @@ kernel_test! {
         let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
         let text = farm::config(Mode::Direct, Family::V4, &Settings::default());
         let other = text
-            .replace("deadtime = \"300ms\"", "deadtime = \"400ms\"")
+            .replace("deadtime = \"1s\"", "deadtime = \"1200ms\"")
             .replace("scheduler = \"rr\"", "scheduler = \"wrr\"");
         farm.ha2.host.write(director::CONFIG, 0o644, &other);
         farm.start_pair();

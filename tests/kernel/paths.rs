@@ -1,13 +1,10 @@
 //! A pair that hears each other by every kind of path, and what it does when some of them fail.
 
 use std::process::Command;
-use std::time::Duration;
 
 use lab::farm::{self, service_address};
-use lab::{Director, Family, Farm, Lab, Mode, director, kernel_test, until};
+use lab::{Director, Family, Farm, Lab, Mode, SOON, director, kernel_test, until};
 use serde_json::Value;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// The second key of a rollover.
 const NEW_KEY: &str = "/etc/caribe/new.key";
@@ -156,7 +153,15 @@ kernel_test! {
     fn a_slow_line_carries_what_it_can(lab) {
         let line = lab.serial_line();
         let path = line.devices().map(|it| format!("{{ serial = \"{it}\", baud = 9600 }}"));
-        let farm = farm_with(lab, [&path[0], &path[1]], "");
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let configure = |farm: &Farm, deadtime| {
+            let settings = farm::Settings { deadtime, ..farm::Settings::default() };
+            let text = farm::config(Mode::Direct, Family::V4, &settings)
+                .replace("{ udp = \"192.0.2.11\" }", &path[0])
+                .replace("{ udp = \"192.0.2.12\" }", &path[1]);
+            write_config(farm, &text);
+        };
+        configure(&farm, "300ms");
         let told = farm.ha1.host.exec(&[
             &director::program("caribe"), "check", director::CONFIG,
         ]);
@@ -165,14 +170,7 @@ kernel_test! {
         assert!(told.stderr.contains("deadtime should be"), "{}", told.stderr);
 
         // With the deadtime that it asks for, the pair lives.
-        let text = farm::config(Mode::Direct, Family::V4, &farm::Settings {
-            deadtime: "1500ms", initdead: "5s", ..farm::Settings::default()
-        });
-        let text = text
-            .replace("{ udp = \"192.0.2.11\" }", &path[0])
-            .replace("{ udp = \"192.0.2.12\" }", &path[1]);
-        write_config(&farm, &text);
-        let mut farm = farm;
+        configure(&farm, "1500ms");
         farm.start_pair();
         assert_together(&farm, &["serial"]);
     }

@@ -1,10 +1,8 @@
 //! Real servers fail and return under load, in every way to forward.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use lab::{Family, Farm, Lab, Mode, kernel_test, until};
-
-const SOON: Duration = Duration::from_secs(15);
+use lab::{Family, Farm, Lab, Mode, SOON, kernel_test, until};
 
 /// One of three servers is killed and started again while a client asks; it leaves, and returns,
 /// and nothing is lost but what the dead server got before it left.

@@ -1,13 +1,11 @@
 //! Established connections outlive their director, by the kernel's connection sync.
 
 use std::num::NonZero;
-use std::time::Duration;
 
 use lab::client::Kept;
 use lab::farm::Settings;
-use lab::{Director, Family, Farm, Lab, Mode, kernel_test, until};
+use lab::{Director, Family, Farm, Lab, Mode, SOON, kernel_test, until};
 
-const SOON: Duration = Duration::from_secs(15);
 const SYNC: &str = "[ipvs.sync]\ninterface = \"eth2\"\nid = 7\n\n";
 /// What goes with it, and what the kernel has before.
 const SYSCTLS: [(&str, &str, &str); 4] = [
@@ -209,7 +207,7 @@ kernel_test! {
         configure(&farm.ha1, Mode::Direct, &SYNC.replace("eth2", "late0"));
         let checked = farm.ha1.host.exec(&[&lab::director::program("caribe"), "check"]);
         assert!(checked.stderr.contains("no interface late0"), "{checked:?}");
-        farm.ha1.start();
+        farm.ha1.start_alone();
         farm.ha1.wait_active("web", SOON);
         until("the status tells why", SOON, || {
             farm.ha1.caribe(&["status"]).contains("there is no interface \"late0\"")

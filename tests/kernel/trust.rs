@@ -6,9 +6,7 @@ use std::time::Duration;
 use caribe::cluster::{Claim, Codec, Fitness, Heartbeat, Keys, Role, Settings, Standing};
 use caribe::config::{self, HostFacts};
 use lab::farm::{self, service_address};
-use lab::{Director, Family, Farm, Host, Mode, kernel_test, until};
-
-const SOON: Duration = Duration::from_secs(15);
+use lab::{Director, Family, Farm, Host, Mode, SOON, kernel_test, until};
 
 /// The key that the farm's directors share.
 const KEY: [u8; 32] = [0x6b; 32];
@@ -143,7 +141,7 @@ kernel_test! {
         ]);
         until("tcpdump listens", SOON, || sniffer.log().contains("listening on"));
         farm.start_pair();
-        let capture = format!("/proc/{}/root/run/caribe/heard.pcap", farm.ha2.host.pid());
+        let capture = farm.ha2.host.path("/run/caribe/heard.pcap");
         let heard = || payloads(&std::fs::read(&capture).unwrap_or_default());
         until("some heartbeats are recorded", SOON, || heard().len() > 30);
 

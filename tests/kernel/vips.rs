@@ -1,14 +1,12 @@
 //! Addresses and their announcements on a real kernel.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use caribe::clock;
 use caribe::config::model::Vip;
 use caribe::vip::Vips;
-use lab::{Family, Farm, Host, Mode, kernel_test, until};
-
-const SOON: Duration = Duration::from_secs(15);
+use lab::{Family, Farm, Host, Mode, SOON, kernel_test, until};
 
 fn vips() -> [Vip; 2] {
     ["192.0.2.80/24", "2001:db8::80/64"].map(|address| Vip {
@@ -38,7 +36,7 @@ fn answers(asker: &Host, address: &str) -> bool {
 kernel_test! {
     fn stale_vips_of_a_standby_are_removed_at_its_start(lab) {
         let mut farm = Farm::new(lab, Mode::Nat, Family::V4);
-        farm.ha1.start();
+        farm.ha1.start_alone();
         farm.ha1.wait_active("web", SOON);
         farm.ha2.host.sh("ip address add 192.0.2.80/24 dev eth0");
         farm.ha2.host.sh("ip address add 10.0.1.1/24 dev eth1");
@@ -143,7 +141,7 @@ kernel_test! {
         client.sh("ip address add 2001:db8::80/64 dev eth0 nodad");
         let mac = client.sh("cat /sys/class/net/eth0/address").trim().to_owned();
 
-        farm.ha1.start();
+        farm.ha1.start_alone();
         farm.ha1.wait_active("web", SOON);
         let problems = || -> Vec<Option<String>> {
             let status = farm.ha1.status().unwrap_or_default();
@@ -203,7 +201,7 @@ kernel_test! {
         // it is a stranger, and serves on.
         farm.ha2.stop();
         farm.ha1.wait_active("web", SOON);
-        farm.ha2.start();
+        farm.ha2.start_alone();
         farm.ha2.wait_active("web", SOON);
         assert!(farm.has_vip(&farm.ha1) && !farm.has_vip(&farm.ha2));
     }

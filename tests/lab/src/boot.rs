@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::{Lab, guest, packages};
 
 /// What a kernel test may take, boot included, on a slow machine.
-const TEST_LIMIT: Duration = Duration::from_secs(180);
+const TEST_LIMIT: Duration = Duration::from_secs(600);
 
 /// How many guests run side by side; each keeps one processor busy.
 const SLOTS: usize = 2;

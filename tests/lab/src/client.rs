@@ -32,6 +32,8 @@ pub struct Load {
 struct Shared {
     stop: AtomicBool,
     ended: Mutex<Vec<Sample>>,
+    /// Every request that began before has ended.
+    open_since: Mutex<Option<Instant>>,
 }
 
 /// A request that has come to its end.
@@ -81,6 +83,8 @@ impl Host {
                 }
                 turn(&mut pending, next.saturating_duration_since(Instant::now()));
                 settle(&mut pending, &theirs);
+                let oldest = pending.first().map_or_else(Instant::now, |it| it.started);
+                *lock(&theirs.open_since) = Some(oldest);
             }
         });
         Load {
@@ -102,6 +106,12 @@ impl Load {
     #[must_use]
     pub fn report(&self) -> Report {
         self.since(self.started)
+    }
+
+    /// Whether every request that began before `time` has ended.
+    #[must_use]
+    pub fn have_ended(&self, time: Instant) -> bool {
+        lock(&self.shared.open_since).is_some_and(|oldest| oldest >= time)
     }
 
     /// Requests that began from `from` and before `to`, those that are under way left out.
@@ -144,8 +154,12 @@ impl Drop for Load {
 
 impl Shared {
     fn ended(&self) -> MutexGuard<'_, Vec<Sample>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ended)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request under way.

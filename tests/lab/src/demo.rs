@@ -148,6 +148,7 @@ pub(crate) fn run(lab: &Lab, _args: &[String]) -> u8 {
         "building two directors (ha1, ha2), three web servers (rs1, rs2, rs3) and a client",
     );
     let settings = Settings {
+        deadtime: "300ms",
         monitor_links: true,
         ..Settings::default()
     };

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::host::unworkable;
-use crate::{Host, Process, programs, until};
+use crate::{Host, Process, SOON, programs, until};
 
 /// Where the configuration is put on the host.
 pub const CONFIG: &str = "/etc/caribe/caribe.toml";
@@ -57,6 +57,20 @@ impl Director {
         self.process = Some(self.host.spawn(&[&caribe, "run", "--config", CONFIG]));
     }
 
+    /// Starts the daemon, in this and every later run with the shortest `initdead` that there is:
+    /// it finds that nobody else is there, and takes its groups.
+    ///
+    /// # Panics
+    ///
+    /// When it runs already, or cannot be started.
+    pub fn start_alone(&mut self) {
+        self.host.sh(&format!(
+            "deadtime=$(sed -n 's/^deadtime = //p' {CONFIG}) && \
+             sed -i \"s/^initdead = .*/initdead = $deadtime/\" {CONFIG}"
+        ));
+        self.start();
+    }
+
     /// Kills the daemon with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -68,11 +82,11 @@ impl Director {
     ///
     /// # Panics
     ///
-    /// When it does not stop within ten seconds, or not with status 0.
+    /// When it does not stop, or not with status 0.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.signal(Signal::TERM);
-            let status = process.wait(Duration::from_secs(10));
+            let status = process.wait(SOON);
             assert!(
                 status.success(),
                 "{} stopped with {status}\n{}",
@@ -124,10 +138,7 @@ impl Director {
     /// The daemon's socket, as seen from outside its host.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        PathBuf::from(format!(
-            "/proc/{}/root/run/caribe/caribe.sock",
-            self.host.pid()
-        ))
+        self.host.path("/run/caribe/caribe.sock")
     }
 
     /// The director's role in a group, as it says itself.

@@ -14,11 +14,10 @@ mod nginx;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 pub use nginx::RealServer;
 
-use crate::{Cable, Director, Host, Lab, director, until};
+use crate::{Cable, Director, Host, Lab, SOON, director, until};
 
 /// How the directors' packets reach the servers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,14 +44,17 @@ pub enum Family {
 pub struct Settings {
     /// `keepalive`.
     pub keepalive: &'static str,
-    /// `deadtime`.
+    /// `deadtime`: what a machine that is busy with something else does not take for a death.
     pub deadtime: &'static str,
-    /// `initdead`.
+    /// `initdead`: no limit for a pair, which has heard each other before; a director that is to
+    /// start without its peer is [started alone](Director::start_alone).
     pub initdead: &'static str,
     /// `failback`.
     pub failback: &'static str,
     /// `failback_delay`, if any.
     pub failback_delay: Option<&'static str>,
+    /// Whether `ha1` is the cluster's only director.
+    pub alone: bool,
     /// Whether the directors have a second network for heartbeats.
     pub second_path: bool,
     /// Whether the loss of a carrier makes a director unfit.
@@ -65,10 +67,11 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             keepalive: "100ms",
-            deadtime: "300ms",
-            initdead: "2s",
+            deadtime: "1s",
+            initdead: "60s",
             failback: "manual",
             failback_delay: None,
+            alone: false,
             second_path: false,
             monitor_links: false,
             more: String::new(),
@@ -203,8 +206,8 @@ impl Farm {
     pub fn start_pair(&mut self) {
         self.ha1.start();
         self.ha2.start();
-        self.ha1.wait_active("web", Duration::from_secs(20));
-        until("ha2 follows ha1", Duration::from_secs(15), || {
+        self.ha1.wait_active("web", SOON);
+        until("ha2 follows ha1", SOON, || {
             self.ha2.owner("web").as_deref() == Some("ha1")
         });
         for director in [&self.ha1, &self.ha2] {
@@ -234,12 +237,12 @@ impl Farm {
     ///
     /// # Panics
     ///
-    /// When that does not come about within 20 seconds.
+    /// When that does not come about.
     #[track_caller]
     pub fn wait_health(&self, director: &Director, address: &str, health: &str) {
         let what = format!("{} sees {address} {health}", director.name());
         let row = format!("-> {}:80 ", bracketed(address));
-        until(&what, Duration::from_secs(20), || {
+        until(&what, SOON, || {
             director.health(address).as_deref() == Some(health)
                 && director.table().contains(&row) == (health == "up")
         });
@@ -285,6 +288,7 @@ pub fn config(mode: Mode, family: Family, settings: &Settings) -> String {
         initdead,
         failback,
         failback_delay,
+        alone,
         second_path,
         monitor_links,
         more,
@@ -296,7 +300,9 @@ pub fn config(mode: Mode, family: Family, settings: &Settings) -> String {
          [heartbeat]\nkeepalive = \"{keepalive}\"\ndeadtime = \"{deadtime}\"\n\
          initdead = \"{initdead}\"\n",
     );
-    for (name, priority, last) in [("ha1", 150, HA[0]), ("ha2", 100, HA[1])] {
+    let directors = [("ha1", 150, HA[0]), ("ha2", 100, HA[1])];
+    let count = if *alone { 1 } else { directors.len() };
+    for (name, priority, last) in directors.into_iter().take(count) {
         let mut paths = format!("{{ udp = \"{}\" }}", service_address(family, last));
         if *second_path {
             paths.push_str(&format!(", {{ udp = \"{}\" }}", heartbeat_address(last)));

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 
+use lab::farm::Settings;
 use lab::{Family, Farm, Host, Lab, Mode, guest, programs};
 
 const WELCOME: &str = "
@@ -53,7 +54,12 @@ pub(crate) fn run(lab: &Lab, args: &[String]) -> u8 {
 /// The farm with its pair running, and a command for every host.
 fn start(lab: &Lab) -> Farm {
     say("building the hosts and starting the pair ...");
-    let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+    // Whoever starts one director by hand waits for the other no longer than this.
+    let settings = Settings {
+        initdead: "10s",
+        ..Settings::default()
+    };
+    let mut farm = Farm::with(lab, Mode::Direct, Family::V4, &settings);
     farm.start_pair();
     let mut hosts: Vec<&Host> = vec![&farm.ha1.host, &farm.ha2.host, &farm.client];
     hosts.extend(farm.servers.iter().map(|server| &server.host));

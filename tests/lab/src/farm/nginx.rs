@@ -1,9 +1,7 @@
 //! Real servers: hosts with nginx, ready for their mode.
 
-use std::time::Duration;
-
 use super::{Family, GATEWAY, Mode, RS, VIP, inner_address, service_address};
-use crate::{Bridge, Host, Lab, Process, until};
+use crate::{Bridge, Host, Lab, Process, SOON, until};
 
 const NGINX: &str = "
 daemon off;
@@ -89,11 +87,9 @@ impl RealServer {
         );
         self.nginx = Some(self.host.spawn(&["nginx", "-c", "/run/caribe/nginx.conf"]));
         let host = &self.host;
-        until(
-            &format!("nginx answers on {}", host.name()),
-            Duration::from_secs(20),
-            || host.inside(|| std::net::TcpStream::connect(("127.0.0.1", 80)).is_ok()),
-        );
+        until(&format!("nginx answers on {}", host.name()), SOON, || {
+            host.inside(|| std::net::TcpStream::connect(("127.0.0.1", 80)).is_ok())
+        });
     }
 
     /// Kills nginx with SIGKILL.
