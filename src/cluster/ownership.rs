@@ -4,12 +4,14 @@ mod judge;
 mod peers;
 #[cfg(test)]
 mod tests;
+mod vacancy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peers::said_held;
 pub(super) use peers::{View, best_candidate, earlier, unsuited};
+pub(super) use vacancy::{Vacancy, waiting};
 
 use super::event::{Ask, Left, Taken};
 use super::heartbeat::{Fitness, Role, Standing};
@@ -67,6 +69,8 @@ pub(super) struct Group {
     pub(super) declined: bool,
     /// That nobody takes the group because of our being unfit has been told.
     pub(super) unfit_told: bool,
+    /// Why we have not taken it; while we stand by and know of no owner.
+    pub(super) vacancy: Option<Vacancy>,
     /// Since when nobody is active.
     free: Option<Time>,
     /// When somebody was last known to hold it.
@@ -149,6 +153,7 @@ impl Group {
             standby: false,
             declined: false,
             unfit_told: false,
+            vacancy: None,
             free: None,
             held: None,
             partial: false,
@@ -262,7 +267,9 @@ impl Group {
     pub(super) fn prevail(&mut self, me: Me<'_>, peers: &[View<'_>]) -> bool {
         let mut beaten = false;
         // Somebody whom only others hear may have the group still, and would outbid us in turn.
-        let mut undecided = peers.iter().any(|peer| said_held(me, *peer, peers));
+        let mut undecided = peers
+            .iter()
+            .any(|peer| said_held(me, *peer, peers).is_some());
         for peer in peers.iter().filter(|peer| self.rivals.contains(peer.name)) {
             beaten |= peer.hears_us && self.beaten.insert(peer.name.to_owned());
             undecided |= !peer.hears_us;

@@ -9,6 +9,7 @@ use super::event::DeathCause;
 use super::heartbeat::{Fitness, Role};
 use super::histogram::Histogram;
 use super::machine::Machine;
+use super::ownership::{Group, Vacancy, waiting};
 use super::packet::Dropped;
 use super::rhythm::Rhythm;
 use crate::clock::Time;
@@ -105,7 +106,8 @@ pub struct GroupStatus {
     pub handing_to: Option<String>,
     /// How long the role has been held.
     pub since: Duration,
-    /// Why this role, in a few words.
+    /// Why this role, in a few words; of a group without an owner, what keeps this director from
+    /// taking it.
     pub reason: String,
     /// Others that are active too.
     pub rivals: Vec<String>,
@@ -178,19 +180,7 @@ impl Machine {
             handing_to: group.offer().map(str::to_owned),
             ready: group.ready,
             since: since(group.since),
-            reason: match (group.role, &group.owner) {
-                (Role::Active, _) if group.standby => {
-                    "told to stand by, but no peer is fit and ready".to_owned()
-                }
-                (Role::Active | Role::Releasing, _) => group.why.clone(),
-                (Role::Standby, _) if group.standby => "told to stand by".to_owned(),
-                (Role::Standby, Some(owner)) => format!("{owner} is active"),
-                (Role::Standby, None) if !group.fitness.is_fit() => "unfit".to_owned(),
-                (Role::Standby, None) if self.hold.is_some() && !group.settled => {
-                    "waiting to hear the others".to_owned()
-                }
-                (Role::Standby, None) => group.why.clone(),
-            },
+            reason: self.reason(group, now),
             rivals: group.rivals.iter().cloned().collect(),
         });
         Status {
@@ -198,6 +188,26 @@ impl Machine {
             peers: peers.collect(),
             groups: groups.collect(),
             counters: self.counters.clone(),
+        }
+    }
+
+    /// Why this director has its role in a group; of one that nobody has, why it does not take it.
+    fn reason(&self, group: &Group, now: Time) -> String {
+        match (group.role, &group.owner, &group.vacancy) {
+            (Role::Active, _, _) if group.standby => {
+                "told to stand by, but no peer is fit and ready".to_owned()
+            }
+            (Role::Active | Role::Releasing, _, _) => group.why.clone(),
+            (Role::Standby, Some(_), _) if group.standby => "told to stand by".to_owned(),
+            (Role::Standby, Some(owner), _) => format!("{owner} is active"),
+            (Role::Standby, None, Some(vacancy)) => match (vacancy, &self.hold) {
+                (Vacancy::Unanswered, Some(hold)) => {
+                    let names: Vec<String> = hold.awaiting.iter().cloned().collect();
+                    waiting("to answer", &names, hold.until, now)
+                }
+                _ => vacancy.text(now),
+            },
+            (Role::Standby, None, None) => group.why.clone(),
         }
     }
 }

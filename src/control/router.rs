@@ -131,7 +131,8 @@ fn readiness(snapshot: &Snapshot) -> Reply {
 fn waits_for(group: &GroupStatus) -> Option<String> {
     let name = &group.name;
     if group.owner.is_none() {
-        return Some(format!("group {name} has no owner"));
+        let why = if group.reason.is_empty() { "" } else { ": " };
+        return Some(format!("group {name} has no owner{why}{}", group.reason));
     }
     (!group.ready).then(|| format!("group {name} is not ready on this director"))
 }

@@ -173,7 +173,8 @@ pub struct GroupStatus {
     /// How long the role has been held.
     #[serde(rename = "since_us", with = "micros")]
     pub since: Duration,
-    /// Why this role, in a few words.
+    /// Why this role, in a few words; of a group without an owner, what keeps this director from
+    /// taking it.
     pub reason: String,
     /// Its addresses.
     pub vips: Vec<VipStatus>,
@@ -198,6 +199,8 @@ pub struct VipStatus {
     pub interface: String,
     /// Whether this host carries it.
     pub present: bool,
+    /// Whether the network is being asked if another host has it, before it is put.
+    pub asking: bool,
     /// What prevents it, if anything does.
     pub problem: Option<String>,
 }

@@ -75,28 +75,43 @@ fn of_group<'a>(
             text,
         });
     };
-    match group.owner.as_deref() {
-        None => add(
-            Gravity::Outage,
-            format!(
-                "group {name} has no owner, nobody holds its addresses{}",
-                why(&group.reason)
-            ),
+    let because = why(&group.reason);
+    match (group.owner.as_deref(), group.role, &group.handing_to) {
+        // What comes is forwarded until that director has announced itself.
+        (None, Role::Active, Some(to)) => add(
+            Gravity::Degraded,
+            format!("group {name} is being handed over to {to}, which has not taken it yet"),
         ),
-        Some(owner) if owner != node && liveness.get(owner) == Some(&Liveness::Dead) => {
+        (None, Role::Active, None) => add(
+            Gravity::Outage,
+            format!("group {name} is being given up, and nobody has taken it yet{because}"),
+        ),
+        (None, Role::Standby, _) => add(
+            Gravity::Outage,
+            format!("group {name} has no owner, nobody holds its addresses{because}"),
+        ),
+        (Some(owner), _, _) if owner != node && liveness.get(owner) == Some(&Liveness::Dead) => {
             add(
                 Gravity::Outage,
                 format!("group {name} belongs to {owner}, which is dead"),
             );
         }
-        Some(_) => {}
+        (Some(_), _, _) => {}
     }
+    // Who gives a group away forwards for its addresses, and does not have them any more.
+    let is_owner = group.owner.as_deref() == Some(node);
     for vip in &group.vips {
         let place = format!("group {name}: {} on {}", vip.address, vip.interface);
         let wrong = match (group.role, vip.present) {
-            (Role::Active, false) => Some((Gravity::Outage, "is missing here, on the owner")),
+            (Role::Active, false) if vip.asking => Some((
+                Gravity::Outage,
+                "is not put yet: the network is being asked whether another host has it",
+            )),
+            (Role::Active, false) if is_owner => {
+                Some((Gravity::Outage, "is missing here, on the owner"))
+            }
             (Role::Standby, true) => Some((Gravity::Outage, "is present here, on a standby")),
-            (Role::Active, true) | (Role::Standby, false) => None,
+            (Role::Active, _) | (Role::Standby, false) => None,
         };
         match (wrong, &vip.problem) {
             (Some((gravity, text)), problem) => {

@@ -353,6 +353,7 @@ fn vip_cells(vip: Option<&VipStatus>, role: Role) -> (Cell, Cell) {
     };
     let held = match (role, vip.present) {
         (Role::Active, true) => "yes".into(),
+        (Role::Active, false) if vip.asking => Cell::new("asking", Style::Warning),
         (Role::Active, false) => Cell::new("NO", Style::Bad),
         (Role::Standby, true) => Cell::new("YES", Style::Bad),
         (Role::Standby, false) => "no".into(),

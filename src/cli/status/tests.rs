@@ -68,6 +68,7 @@ fn group(name: &str, owner: &str, vips: &[(&str, &str)]) -> GroupStatus {
                 address: (*address).to_owned(),
                 interface: (*interface).to_owned(),
                 present: true,
+                asking: false,
                 problem: None,
             })
             .collect(),
@@ -235,7 +236,7 @@ fn worst_night() -> Snapshot {
     mail.amiss = vec!["eth1 has no carrier".to_owned()];
     mail.ready = false;
     mail.vips[0].present = false;
-    mail.reason = "eth1 has no carrier".to_owned();
+    mail.reason = "this director is unfit; ha2, not heard here, may be fit and have it".to_owned();
     snapshot.groups.insert(0, mail);
     let farm = &mut snapshot.services[0].servers;
     down(&mut farm[0], secs(2), "no answer within 2s");
@@ -473,6 +474,57 @@ fn a_group_of_a_dead_director_is_an_outage() {
     let found = problems::find(&snapshot);
     assert_eq!(found[0].gravity, problems::Gravity::Outage);
     assert_eq!(found[0].text, "group web belongs to ha2, which is dead");
+}
+
+#[test]
+fn an_address_that_is_asked_for_is_told_to_be() {
+    let mut snapshot = healthy();
+    let vip = &mut snapshot.groups[0].vips[0];
+    vip.present = false;
+    vip.asking = true;
+    let found = problems::find(&snapshot);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].text,
+        "group web: 192.0.2.80/24 on eth0 is not put yet: the network is being asked whether \
+         another host has it"
+    );
+    let text = plain(&snapshot);
+    assert!(text.contains("192.0.2.80/24 on eth0  asking "), "{text}");
+}
+
+#[test]
+fn a_handover_is_no_outage() {
+    let mut snapshot = healthy();
+    let web = &mut snapshot.groups[0];
+    web.owner = None;
+    web.handing_to = Some("ha2".to_owned());
+    web.reason = "handed over to ha2 by command".to_owned();
+    for vip in &mut web.vips {
+        vip.present = false;
+    }
+    let found = problems::find(&snapshot);
+    let [problem] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(problem.gravity, problems::Gravity::Degraded);
+    assert_eq!(
+        problem.text,
+        "group web is being handed over to ha2, which has not taken it yet"
+    );
+    // It has; what is left here goes in a moment.
+    snapshot.groups[0].owner = Some("ha2".to_owned());
+    snapshot.groups[0].handing_to = None;
+    assert_eq!(problems::find(&snapshot), []);
+    // Given up, with nobody to give it to.
+    snapshot.groups[0].owner = None;
+    snapshot.groups[0].reason = "stopping".to_owned();
+    let found = problems::find(&snapshot);
+    assert_eq!(found[0].gravity, problems::Gravity::Outage);
+    assert_eq!(
+        found[0].text,
+        "group web is being given up, and nobody has taken it yet: stopping"
+    );
 }
 
 #[test]

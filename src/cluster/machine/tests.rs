@@ -504,3 +504,15 @@ fn late_heartbeats_are_told_with_their_interval() {
     assert!(late.is_some_and(|interval| interval > timing().warntime));
     assert_eq!(net.machines["b"].status(net.now).counters.late, 1);
 }
+
+#[test]
+fn a_start_tells_whom_it_waits_for() {
+    let mut net = Net::new(&[]);
+    net.start("a", &["a", "b"]);
+    net.run_for(millis(10));
+    let reason = &net.machines["a"].status(net.now).groups[0].reason;
+    assert!(
+        reason.starts_with("waiting for b to answer, at most "),
+        "{reason}"
+    );
+}

@@ -3,10 +3,10 @@
 use super::peers::{
     Offer, View, best_candidate, better_candidates, earlier, is_held_by, nobody_is_heard, said_held,
 };
-use super::{Group, LINGER, Leaving, Me, OFFER_PAUSE, Verdict};
+use super::{Group, LINGER, Leaving, Me, OFFER_PAUSE, Vacancy, Verdict};
 use crate::clock::Time;
 use crate::cluster::event::{DeathCause, Left, Taken};
-use crate::cluster::heartbeat::{Role, Standing};
+use crate::cluster::heartbeat::Role;
 use crate::cluster::rules::Rule;
 use crate::config::model::Failback;
 
@@ -22,6 +22,7 @@ impl Group {
         if self.owner.is_some() || self.role == Role::Releasing {
             self.held = Some(now);
         }
+        self.vacancy = None;
         match self.role {
             Role::Releasing => self.judge_releasing(me, peers, now),
             Role::Active => self.judge_active(me, peers, now),
@@ -226,28 +227,39 @@ impl Group {
         peers: &[View<'_>],
         now: Time,
     ) -> (Verdict, Option<Time>) {
-        let stands_by = self.standby && me.rules.keep(Rule::StandbyTakesNothing);
-        if self.removed || stands_by || me.stopping || (me.waiting && !self.settled) {
+        self.vacancy = self.refrains(me);
+        if self.vacancy.is_some() {
             self.free = None;
             return (Verdict::Keep, None);
         }
         let offer = self.standing_offer(peers);
         let ours = offer.filter(|offer| offer.to == me.name);
-        if peers
+        let told = peers
             .iter()
-            .any(|peer| is_held_by(me, *peer, ours) || said_held(me, *peer, peers))
-        {
+            .find_map(|peer| Some((peer, said_held(me, *peer, peers)?)));
+        if told.is_some() || peers.iter().any(|peer| is_held_by(me, *peer, ours)) {
+            self.vacancy = told.map(|(by, owner)| Vacancy::Told {
+                by: by.name.to_owned(),
+                owner: owner.to_owned(),
+            });
             self.held = Some(now);
             self.free = None;
             self.unfit_told = false;
             return (Verdict::Keep, None);
         }
-        if !self.settled && now < me.start_ends && self.somebody_gets_ready(me, peers) {
+        let until = me.start_ends;
+        let unready = self.who_gets_ready(me, peers);
+        if !self.settled && now < until && !unready.is_empty() {
+            let names = unready.into_iter().map(str::to_owned).collect();
+            self.vacancy = Some(Vacancy::Unready { names, until });
             self.free = None;
-            return (Verdict::Keep, Some(me.start_ends));
+            return (Verdict::Keep, Some(until));
         }
         let free = *self.free.get_or_insert(now);
         if !self.may_take(me, peers) {
+            let silent = peers.iter().filter(|peer| !peer.alive && !peer.is_gone());
+            let silent = silent.map(|peer| peer.name.to_owned()).collect();
+            self.vacancy = Some(Vacancy::Unfit { silent });
             let verdict = if self.unfit_told {
                 Verdict::Keep
             } else {
@@ -262,23 +274,40 @@ impl Group {
             return (Verdict::Take(Taken::Offered { by }), None);
         }
         let mine = self.standing(me.priority).rank(me.name);
-        let better = u32::try_from(better_candidates(peers, mine)).unwrap_or(u32::MAX);
-        let at = free + me.deadtime.saturating_mul(better);
+        let better: Vec<String> = better_candidates(peers, mine).map(str::to_owned).collect();
+        let count = u32::try_from(better.len()).unwrap_or(u32::MAX);
+        let at = free + me.deadtime.saturating_mul(count);
         if now < at {
+            self.vacancy = Some(Vacancy::Outranked { by: better });
             return (Verdict::Keep, Some(at));
         }
         (Verdict::Take(self.reason(me, peers)), None)
     }
 
-    /// Whether a candidate that may be the best has not run its probes yet. At a start that decides
-    /// nothing: nobody serves, and whoever is ready first is so by chance.
-    fn somebody_gets_ready(&self, me: Me<'_>, peers: &[View<'_>]) -> bool {
-        let gets_ready = |standing: Standing| standing.fitness.is_fit() && !standing.ready;
-        gets_ready(self.standing(me.priority))
-            || peers
-                .iter()
-                .filter_map(|p| p.candidacy())
-                .any(|c| gets_ready(c.standing))
+    /// What keeps us from looking for an owner at all.
+    fn refrains(&self, me: Me<'_>) -> Option<Vacancy> {
+        if self.removed {
+            Some(Vacancy::Removed)
+        } else if self.standby && me.rules.keep(Rule::StandbyTakesNothing) {
+            Some(Vacancy::StandsBy)
+        } else if me.stopping {
+            Some(Vacancy::Stopping)
+        } else {
+            (me.waiting && !self.settled).then_some(Vacancy::Unanswered)
+        }
+    }
+
+    /// The candidates, which may be the best, that have not run their probes yet. At a start that
+    /// decides nothing: nobody serves, and whoever is ready first is so by chance.
+    fn who_gets_ready<'a>(&self, me: Me<'a>, peers: &[View<'a>]) -> Vec<&'a str> {
+        let peers = peers.iter();
+        let peers = peers.filter_map(|peer| Some((peer.name, peer.candidacy()?.standing)));
+        [(me.name, self.standing(me.priority))]
+            .into_iter()
+            .chain(peers)
+            .filter(|(_, standing)| standing.fitness.is_fit() && !standing.ready)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// The unfit takes a group only if it knows of every other director that it is unfit too, or

@@ -99,32 +99,31 @@ pub(in crate::cluster) fn unsuited(peer: &View<'_>, rules: Rules) -> Option<Unsu
     (!claim.standing.ready && rules.keep(Rule::HandoverNeedsReady)).then_some(Unsuited::NotReady)
 }
 
-/// How many come before us.
-pub(super) fn better_candidates(peers: &[View<'_>], mine: Rank<'_>) -> usize {
+/// Who comes before us.
+pub(super) fn better_candidates<'a>(
+    peers: &[View<'a>],
+    mine: Rank<'_>,
+) -> impl Iterator<Item = &'a str> {
     peers
         .iter()
         .filter_map(|peer| Some((peer.name, peer.candidacy()?)))
-        .filter(|(name, claim)| claim.standing.rank(name) > mine)
-        .count()
+        .filter(move |(name, claim)| claim.standing.rank(name) > mine)
+        .map(|(name, _)| name)
 }
 
-/// Whether a peer says that a third director is active which does not tell us so itself: because
-/// we do not hear it, or because the peer has heard a newer claim of it.
-pub(super) fn said_held(me: Me<'_>, peer: View<'_>, peers: &[View<'_>]) -> bool {
-    let Some(told) = peer
+/// The third director that a peer says is active and that does not tell us so itself: because we do
+/// not hear it, or because the peer has heard a newer claim of it.
+pub(super) fn said_held<'a>(me: Me<'_>, peer: View<'_>, peers: &[View<'a>]) -> Option<&'a str> {
+    let told = peer
         .living_claim()
-        .filter(|_| me.rules.keep(Rule::HearsayCounts))
-    else {
-        return false;
-    };
+        .filter(|_| me.rules.keep(Rule::HearsayCounts))?;
     let owner = told.owner.as_deref();
-    let Some(third) = peers.iter().find(|third| Some(third.name) == owner) else {
-        return false;
-    };
-    match third.living_claim() {
+    let third = peers.iter().find(|third| Some(third.name) == owner)?;
+    let believed = match third.living_claim() {
         Some(claim) => claim.epoch < told.epoch,
         None => !third.is_gone(),
-    }
+    };
+    believed.then_some(third.name)
 }
 
 /// The earlier of two times, where there are any.

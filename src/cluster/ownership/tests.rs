@@ -370,3 +370,101 @@ fn who_left_because_it_was_cut_off_comes_back_when_it_reaches_something() {
     assert_eq!(group.judge(cut_off, &[silent], NOW).0, Verdict::Keep);
     assert_eq!(group.judge(me("a"), &[silent], NOW).0, Verdict::Keep);
 }
+
+#[test]
+fn why_nobody_has_a_group_is_told_in_words() {
+    let fit = claim(Role::Standby, standing(50));
+    let better = claim(Role::Standby, standing(150));
+    let unready = claim(
+        Role::Standby,
+        Standing {
+            ready: false,
+            ..standing(50)
+        },
+    );
+    let told = Claim {
+        owner: Some("c".to_owned()),
+        ..fit.clone()
+    };
+    let silent = |name| View {
+        alive: false,
+        death: Some(DeathCause::Silence),
+        ..view(name, &fit)
+    };
+    type Change = fn(&mut Group);
+    let nothing: Change = |_| ();
+    let unfit: Change = |group| group.fitness = Fitness::UNFIT;
+    let starting = Me {
+        start_ends: NOW + Duration::from_millis(4_200),
+        ..me("a")
+    };
+    let stopping = Me {
+        stopping: true,
+        ..me("a")
+    };
+    let waiting = Me {
+        waiting: true,
+        ..me("a")
+    };
+    let stands_by: Change = |group| group.standby = true;
+    let removed: Change = |group| group.removed = true;
+    let b = view("b", &fit);
+    let cases: [(Me<'_>, Change, &[View<'_>], &str); 10] = [
+        (me("a"), removed, &[b], "removed from the configuration"),
+        (
+            me("a"),
+            stands_by,
+            &[b],
+            "this director is told to stand by",
+        ),
+        (stopping, nothing, &[b], "this director is stopping"),
+        (waiting, nothing, &[b], "waiting to hear the others"),
+        (
+            me("a"),
+            nothing,
+            &[view("b", &told), silent("c")],
+            "b says that c has it, which is not heard here",
+        ),
+        (
+            starting,
+            nothing,
+            &[view("b", &unready)],
+            "waiting for b to be ready, at most 5s",
+        ),
+        (
+            starting,
+            |group| group.ready = false,
+            &[view("b", &unready)],
+            "waiting for a, b to be ready, at most 5s",
+        ),
+        (
+            me("a"),
+            unfit,
+            &[silent("b"), silent("c")],
+            "this director is unfit; b, c, not heard here, may be fit and have it",
+        ),
+        (
+            me("a"),
+            unfit,
+            &[b],
+            "this director is unfit, and whoever is fit has not taken it yet",
+        ),
+        (
+            me("a"),
+            nothing,
+            &[view("b", &better)],
+            "b ranks higher and has not taken it yet",
+        ),
+    ];
+    for (me, change, peers, expected) in cases {
+        let mut group = group(Role::Standby);
+        change(&mut group);
+        let _ = group.judge(me, peers, NOW);
+        let text = group.vacancy.as_ref().map(|vacancy| vacancy.text(NOW));
+        assert_eq!(text.as_deref(), Some(expected));
+        // Once somebody has it, there is nothing to tell.
+        let active = claim(Role::Active, standing(150));
+        let _ = group.judge(me, &[view("b", &active)], NOW);
+        assert_eq!(group.owner.as_deref(), Some("b"));
+    }
+}

@@ -114,6 +114,7 @@ impl Work {
             address: vip.address.to_string(),
             interface: vip.interface.clone(),
             present: self.vips.is_here(vip),
+            asking: self.vips.is_asking(vip),
             problem: self.vips.problem(vip).map(ToString::to_string),
         };
         self.groups
