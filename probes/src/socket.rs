@@ -48,6 +48,16 @@ pub(crate) fn open(
     Ok(socket)
 }
 
+/// Whether this host still has what `source` names. Over IPv6 the kernel goes on sending from an
+/// address that has gone.
+pub(crate) fn is_there(source: &Source, ipv6: bool) -> Result<(), Failure> {
+    if !source.may_go() {
+        return Ok(());
+    }
+    let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
+    open(domain, source, Type::DGRAM, Protocol::UDP).map(drop)
+}
+
 /// What this host lacks is not the server's fault.
 fn not_from(what: String, error: &io::Error) -> Failure {
     let words = words::of(error);

@@ -9,6 +9,27 @@ fn a_request_sums_up_to_nothing() {
     }
 }
 
+impl Sockets {
+    /// Requests from `source` are sent over IPv4, from anywhere, and nobody hears their replies.
+    pub(crate) fn be_deaf(&self, source: &Source) {
+        let (socket, raw) = open_socket(false, &Source::default()).unwrap();
+        let echoes = Echoes {
+            socket: UdpSocket::from_std(socket.into()).unwrap(),
+            ipv6: false,
+            raw: raw.then_some(7),
+            waiting: Mutex::default(),
+        };
+        let deaf = Open {
+            echoes: Arc::new(echoes),
+            reader: tokio::spawn(std::future::pending()),
+        };
+        self.open
+            .lock()
+            .unwrap()
+            .insert((false, source.clone()), deaf);
+    }
+}
+
 /// Who waits at a socket, and what is told.
 fn waiting(
     ipv6: bool,

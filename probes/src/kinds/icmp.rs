@@ -6,6 +6,7 @@ use crate::failure::{End, Failure, Stage};
 use crate::kinds::Ask;
 use crate::probing::Probing;
 use crate::report::Answer;
+use crate::socket;
 #[cfg(test)]
 use crate::testing::Talk;
 #[cfg(test)]
@@ -27,11 +28,15 @@ impl Ask for Icmp {
                 Ok(Answer::good())
             }
             Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(Failure::Reply {
-                expected: "an echo reply".to_owned(),
-                got: String::new(),
-                end: End::TimedOut(probing.timeout()),
-            }),
+            Err(_) => {
+                // The socket has been there before this probe.
+                socket::is_there(probing.source(), address.is_ipv6())?;
+                Err(Failure::Reply {
+                    expected: "an echo reply".to_owned(),
+                    got: String::new(),
+                    end: End::TimedOut(probing.timeout()),
+                })
+            }
         }
     }
 
@@ -101,5 +106,24 @@ mod tests {
         let target = Target::new("127.0.0.1:0".parse().unwrap(), spec);
         let report = crate::probe(&target, &Shared::default()).await;
         assert!(!report.result.unwrap_err().concerns_server());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_has_gone_is_not_the_servers_fault() {
+        for (address, here) in [("127.0.0.1", true), ("192.0.2.7", false)] {
+            let spec = ProbeSpec {
+                source: Source {
+                    address: Some(address.parse().unwrap()),
+                    ..Source::default()
+                },
+                timeout: Duration::from_secs(1),
+                ..ProbeSpec::new(ProbeKind::Icmp(Icmp))
+            };
+            let shared = Shared::default();
+            shared.echoes().be_deaf(&spec.source);
+            let target = Target::new("127.0.0.1:0".parse().unwrap(), spec);
+            let failure = crate::probe(&target, &shared).await.result.unwrap_err();
+            assert_eq!(failure.concerns_server(), here, "{address}: {failure}");
+        }
     }
 }
