@@ -205,7 +205,8 @@ impl Client {
             .dump_into(self.family, 0, &self.request, &mut self.replies)
             .map_err(Error::while_doing("list destinations"))?;
         let mut seen = BTreeSet::new();
-        let mut destinations = Vec::new();
+        // Listings of thousands are kept: no more room than they need.
+        let mut destinations = Vec::with_capacity(self.replies.iter().count());
         for message in &self.replies {
             let destination = wire::decode_destination(message.payload, service.is_ipv6())?;
             if seen.insert(destination.key) {
