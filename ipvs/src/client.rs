@@ -166,9 +166,10 @@ impl Client {
         let mut outcomes = Vec::with_capacity(items.len());
         let mut batch = Batch::default();
         // One send's worth at a time: fresh memory costs more than filling it.
-        for chunk in items.chunks(self.connection.messages_per_send()) {
+        while outcomes.len() < items.len() {
             batch.clear();
-            for item in chunk {
+            let rest = &items[outcomes.len()..];
+            for item in rest.iter().take(self.connection.messages_per_send()) {
                 batch.push(self.family, 0, |message| encode(message, item));
             }
             let answered = self

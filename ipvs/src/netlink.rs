@@ -41,13 +41,14 @@ mod attr;
 mod batch;
 mod error;
 mod frame;
+mod pace;
 mod socket;
 #[cfg(test)]
 mod tests;
 
 use std::num::NonZero;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use attr::{Attribute, Attributes, Writer};
 pub use batch::Batch;
@@ -55,6 +56,7 @@ pub use error::{Error, KernelError};
 pub use frame::{Message, Messages, Replies, flags};
 
 use frame::Verdict;
+use pace::Pace;
 use socket::{Received, Socket};
 
 /// Dumps that the kernel marks as changed beneath us are repeated this often before giving up.
@@ -81,7 +83,7 @@ pub struct Connection {
     family: Family,
     socket: Socket,
     timeout: Duration,
-    messages_per_send: NonZero<usize>,
+    pace: Pace,
     groups: Vec<u32>,
     strict: bool,
     received: Received,
@@ -100,7 +102,7 @@ impl Connection {
             family,
             socket: Socket::open(family, DEFAULT_TIMEOUT)?,
             timeout: DEFAULT_TIMEOUT,
-            messages_per_send: batch::CHUNK_MESSAGES,
+            pace: Pace::up_to(batch::CHUNK_MESSAGES),
             groups: Vec::new(),
             strict: false,
             received: Received::for_answers(),
@@ -128,17 +130,19 @@ impl Connection {
         self.socket.check_strictly();
     }
 
-    /// Sets how many messages of a [`batch`](Self::batch) go in one send; 256 by default.
+    /// Sets how many messages of a [`batch`](Self::batch) go in one send at most; 256 by default.
+    /// Fewer go where they take the kernel so long that others would wait: it does a send's work
+    /// within the system call, in which many kernels let nobody else run.
     ///
-    /// More than that gains little, and risks [`Error::Overrun`] where many are refused: each
+    /// More than 256 gains little, and risks [`Error::Overrun`] where many are refused: each
     /// refusal takes some 1,300 of the socket's 1,048,576 bytes.
     pub fn set_messages_per_send(&mut self, messages: NonZero<usize>) {
-        self.messages_per_send = messages;
+        self.pace = Pace::up_to(messages);
     }
 
-    /// How many messages of a [`batch`](Self::batch) go in one send.
+    /// How many messages of a [`batch`](Self::batch) the next send takes, by what the last took.
     pub fn messages_per_send(&self) -> usize {
-        self.messages_per_send.get()
+        self.pace.messages()
     }
 
     /// Joins a multicast group, such as `RTNLGRP_LINK`; read it with [`events`](Self::events).
@@ -236,7 +240,7 @@ impl Connection {
     pub fn batch(&mut self, batch: &Batch) -> Result<Vec<Result<(), KernelError>>, Error> {
         self.ready()?;
         let mut outcomes = Vec::with_capacity(batch.len());
-        for chunk in batch.chunks(self.messages_per_send.get()) {
+        while let Some(chunk) = batch.chunk(outcomes.len(), self.pace.messages()) {
             let first = self.sequence.wrapping_add(1);
             chunk.write(first, &mut self.outgoing);
             self.sequence = self.sequence.wrapping_add(chunk.len() + 1);
@@ -259,7 +263,9 @@ impl Connection {
     ) -> Result<(), Error> {
         let base = outcomes.len();
         outcomes.extend((0..count).map(|_| Ok(())));
+        let start = Instant::now();
         self.socket.send(&self.outgoing)?;
+        self.pace.learn(count as usize, start.elapsed());
         loop {
             self.socket.receive(&mut self.received)?;
             for message in self.received.datagrams().flat_map(Messages::new) {

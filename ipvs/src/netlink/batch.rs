@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::attr::Writer;
 use super::frame::{self, NLMSG_NOOP, flags};
 
-/// Messages per send. Should each be refused, their error messages (some 1,300 bytes of socket
+/// Most messages per send. Should each be refused, their error messages (some 1,300 bytes of socket
 /// memory each) still fit the receive buffer, even the one of a caller without rights: twice the
 /// usual `net.core.rmem_max` of 212,992 bytes.
 pub(super) const CHUNK_MESSAGES: NonZero<usize> = NonZero::new(256).unwrap();
@@ -45,21 +45,18 @@ impl Batch {
         self.starts.clear();
     }
 
-    /// Splits it into sends of so many messages at most.
-    pub(super) fn chunks(&self, messages: usize) -> impl Iterator<Item = Chunk<'_>> {
+    /// What goes in a send of so many messages at most that begins with the one numbered `first`;
+    /// `None` behind the last.
+    pub(super) fn chunk(&self, first: usize, messages: usize) -> Option<Chunk<'_>> {
         let bytes = messages.max(CHUNK_MESSAGES.get()) * MESSAGE_BYTES;
-        let mut next = 0;
-        std::iter::from_fn(move || {
-            let first = next;
-            let start = *self.starts.get(first)?;
+        let start = *self.starts.get(first)?;
+        let mut next = first + 1;
+        while next < self.len() && next - first < messages && self.end(next) - start <= bytes {
             next += 1;
-            while next < self.len() && next - first < messages && self.end(next) - start <= bytes {
-                next += 1;
-            }
-            Some(Chunk {
-                batch: self,
-                messages: first..next,
-            })
+        }
+        Some(Chunk {
+            batch: self,
+            messages: first..next,
         })
     }
 
