@@ -187,10 +187,13 @@ impl Group {
                     self.leaving = Some(Leaving::Lingering { to, until });
                     return (Verdict::Keep, Some(until));
                 }
-                let there = peers
-                    .iter()
-                    .any(|peer| peer.name == to && peer.candidacy().is_some());
-                if there && now < until || !me.rules.keep(Rule::UnclaimedIsTakenBack) {
+                // What has become unfit meanwhile does not claim it.
+                let claims = |peer: &View<'_>| {
+                    let claim = peer.candidacy();
+                    claim.is_some_and(|claim| claim.standing.fitness.is_fit())
+                };
+                let will_claim = peers.iter().any(|peer| peer.name == to && claims(peer));
+                if will_claim && now < until || !me.rules.keep(Rule::UnclaimedIsTakenBack) {
                     return (Verdict::Keep, Some(until).filter(|until| now < *until));
                 }
                 self.shunned = Some((to, now + OFFER_PAUSE));

@@ -12,6 +12,9 @@ use crate::clock::Time;
 use crate::cluster::event::{DeathCause, Left};
 use crate::cluster::heartbeat::{Heartbeat, Role};
 
+/// Within so long whoever is offered a group claims it, on a good day.
+pub(super) const CLAIM: Time = MAX_DELAY.saturating_add(MAX_LATENESS).saturating_mul(2);
+
 /// So many heartbeats a director sends within a keepalive at most.
 const MOST_SAID: usize = 40;
 
@@ -90,6 +93,14 @@ impl Checks {
     pub(super) fn left_to_the_dead(&mut self, now: Time) {
         self.disorder = now;
         self.due.clear();
+    }
+
+    /// Somebody may or can no longer take what was offered to it: whoever has offered it takes it
+    /// back, as soon as it hears that.
+    fn refused(&mut self, group: &str, now: Time) {
+        if let Some(due) = self.due.get_mut(group) {
+            *due = (*due).max(now + CLAIM);
+        }
     }
 
     pub(super) fn stopping(&mut self, host: usize, generation: u64) {
@@ -266,6 +277,9 @@ impl World {
     /// Ranks have changed: what was heard before does not bind.
     pub(super) fn note_local(&mut self, host: usize, group: &str) {
         self.checks.local = self.now;
+        if !self.hosts[host].is_fit(group) {
+            self.checks.refused(group, self.now);
+        }
         self.checks
             .conflicts
             .retain(|(a, b, g), _| *g != group || (*a != host && *b != host));

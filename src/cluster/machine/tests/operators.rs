@@ -82,6 +82,25 @@ fn what_nobody_claims_is_taken_back_and_announced_after_deadtime() {
 }
 
 #[test]
+fn what_is_offered_to_one_that_becomes_unfit_is_taken_back_as_soon_as_that_is_known() {
+    let mut net = Net::pair();
+    let begin = net.now;
+    net.hand_over("a", None);
+    net.flying.clear();
+    net.local("b", Fitness::UNFIT, true);
+    net.run_for(millis(50));
+    assert_eq!(net.active(), ["a"]);
+    let taken = net.taken("a");
+    assert!(
+        matches!(&taken[..], [(at, Taken::Unclaimed)] if *at < begin + DEADTIME / 4),
+        "{taken:?}"
+    );
+    net.local("b", Fitness::FULL, true);
+    net.run_for(DEADTIME);
+    assert_eq!(net.active(), ["a"], "b has lost the offer");
+}
+
+#[test]
 fn who_stands_by_gives_up_and_takes_nothing_until_it_is_undone() {
     let mut net = Net::pair();
     let standby = |on| Input::Standby {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::name_of;
+use super::{CLAIM, name_of};
 use crate::cluster::event::{Left, Taken};
 use crate::cluster::ownership::LINGER;
 use crate::cluster::sim::hosts::Tongue;
-use crate::cluster::sim::{DEADTIME, KEEPALIVE, MAX_DELAY, MAX_LATENESS, NAMES, World};
+use crate::cluster::sim::{DEADTIME, KEEPALIVE, NAMES, World};
 
 impl World {
     /// When a machine takes a group.
@@ -199,8 +199,7 @@ impl World {
         let to = NAMES.iter().position(|name| *name == to).unwrap_or(i);
         self.checks.claimed.remove(&(i, name_of(group)));
         if self.is_calm(i, group, 4 * DEADTIME) && self.is_settled(to, group, 4 * DEADTIME) {
-            let due = self.now + 2 * (MAX_DELAY + MAX_LATENESS);
-            self.checks.due.insert(group.to_owned(), due);
+            self.checks.due.insert(group.to_owned(), self.now + CLAIM);
         }
     }
 
