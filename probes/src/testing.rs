@@ -223,6 +223,12 @@ pub(crate) async fn hold<S>(stream: S) {
     drop(stream);
 }
 
+/// Closes the port of a socket: it hears nobody but a peer that never speaks. It keeps the port, so
+/// that no other test is given it.
+pub(crate) async fn close_port(socket: &UdpSocket) {
+    socket.connect("127.0.0.1:9").await.unwrap();
+}
+
 /// A port that is taken, so that no other test gets it, but refuses connections.
 pub(crate) fn refusing(ip: &str) -> TcpSocket {
     let address = SocketAddr::new(ip.parse().unwrap(), 0);

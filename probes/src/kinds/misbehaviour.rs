@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::testing::{Authority, Over, Server, Turn, ask, ask_briefly, drip, hold};
+use crate::testing::{Authority, Over, Server, Turn, ask, ask_briefly, close_port, drip, hold};
 
 /// Bytes that a server may get rid of while it talks without end: what a probe reads, and what the
 /// kernel keeps for both sides of a connection (tcp(7)).
@@ -243,7 +243,7 @@ async fn no_datagram_that_is_no_answer_is_taken_for_one() {
         cases.spawn(async move {
             let closed = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let address = closed.local_addr().unwrap();
-            drop(closed);
+            close_port(&closed).await;
             let failure = ask(address, kind).await.unwrap_err();
             assert_eq!(failure.to_string(), "port unreachable");
         });

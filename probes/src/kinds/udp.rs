@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::spec::ProbeKind;
-    use crate::testing::{ask, ask_briefly, good};
+    use crate::testing::{ask, ask_briefly, close_port, good};
 
     fn kind(expect: &[u8]) -> ProbeKind {
         ProbeKind::Udp(Udp {
@@ -139,7 +139,7 @@ mod tests {
             expect: Reply::None,
         });
         assert_eq!(ask_briefly(server, quiet.clone()).await, good());
-        drop(socket);
+        close_port(&socket).await;
         let failure = ask(server, quiet).await.unwrap_err();
         assert_eq!(failure.to_string(), "port unreachable");
         let failure = ask(server, kind(b"")).await.unwrap_err();

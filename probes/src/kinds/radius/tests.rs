@@ -5,7 +5,7 @@ use tokio::net::UdpSocket;
 use super::packet::tests::{answer, sealed};
 use super::*;
 use crate::spec::ProbeKind;
-use crate::testing::{answering_the_second, ask, ask_briefly, good};
+use crate::testing::{answering_the_second, ask, ask_briefly, close_port, good};
 
 /// A server that makes of each request an answer.
 async fn answering(reply: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> SocketAddr {
@@ -164,7 +164,7 @@ async fn silence_is_told_with_what_may_be_its_reason() {
             "expected an answer, which a wrong secret does not get, got nothing and timed out after 1s"
         );
     }
-    drop(socket);
+    close_port(&socket).await;
     let failure = ask(server, login()).await.unwrap_err();
     assert_eq!(failure.to_string(), "port unreachable");
 }

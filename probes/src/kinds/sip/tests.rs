@@ -7,7 +7,8 @@ use tokio::net::UdpSocket;
 use super::*;
 use crate::spec::ProbeKind;
 use crate::testing::{
-    Authority, Server, answering_the_second, ask, ask_briefly, drip, good, reasons_of_misbehaviour,
+    Authority, Server, answering_the_second, ask, ask_briefly, close_port, drip, good,
+    reasons_of_misbehaviour,
 };
 
 fn sip(transport: Transport) -> Sip {
@@ -246,7 +247,7 @@ async fn misbehaving_servers_are_told_as_what_they_are() {
         failure.to_string(),
         "expected a SIP response, got nothing and timed out after 1s"
     );
-    drop(socket);
+    close_port(&socket).await;
     let failure = ask(address, kind).await.unwrap_err();
     assert_eq!(failure.to_string(), "port unreachable");
 }
