@@ -33,9 +33,8 @@ pub struct ProbeSpec {
     pub fall: u32,
     /// Successes in a row that turn a down server up; at least 1.
     pub rise: u32,
-    /// Of how many probes of a server that is well one is of `kind`, while the others only connect;
-    /// 0 and 1 for all.
-    pub every: u32,
+    /// How many probes of a server that is well only connect, between one of `kind` and the next.
+    pub connects: u32,
 }
 
 impl ProbeSpec {
@@ -54,7 +53,7 @@ impl ProbeSpec {
             timeout: Duration::from_secs(2),
             fall: 2,
             rise: 1,
-            every: 1,
+            connects: 0,
         }
     }
 

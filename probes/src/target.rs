@@ -58,7 +58,7 @@ impl Target {
 
     /// What is asked where the whole is not, if there are such times: whether it can be connected to.
     pub(crate) fn light(&self) -> Option<Self> {
-        (self.spec.every > 1).then(|| Self {
+        (self.spec.connects > 0).then(|| Self {
             address: self.address,
             spec: Arc::new(ProbeSpec {
                 kind: ProbeKind::Tcp(Tcp),

@@ -343,7 +343,7 @@ impl Probe {
     /// What to ask in place of the whole, if the server is well and the whole is not due.
     fn take_light(&mut self) -> Option<Target> {
         let light = self.light.as_ref()?;
-        if self.judge.is_well() && self.lights + 1 < self.target.spec().every {
+        if self.judge.is_well() && self.lights < self.target.spec().connects {
             self.lights += 1;
             return Some(light.clone());
         }

@@ -85,11 +85,11 @@ fn very_many_start_in_batches_within_the_first_tenth_of_their_interval() {
 }
 
 #[test]
-fn of_every_few_probes_of_a_server_that_is_well_one_is_made_in_full() {
+fn a_server_that_is_well_is_asked_in_full_after_so_many_connects() {
     let full = Target::new(
         testing::address(1),
         ProbeSpec {
-            every: 3,
+            connects: 2,
             ..ProbeSpec::new(ProbeKind::Expect(Expect::default()))
         },
     );

@@ -58,7 +58,7 @@ const TLS: Keys = &[&s::TLS_KEY];
 const ANY_TLS: Keys = &[&s::TLS_KEY, &s::STARTTLS];
 /// Not every probe is made in full: for what is well when it can be connected to. A server of MySQL
 /// is not among them, since it shuts out hosts that connect and leave.
-const EVERY: Keys = &[&s::EVERY];
+const CONNECTS: Keys = &[&s::CONNECTS];
 
 /// Every way of asking, in the order of the manual.
 pub(in crate::config) const WAYS: &[Way] = &[
@@ -69,17 +69,17 @@ pub(in crate::config) const WAYS: &[Way] = &[
     },
     Way {
         by: &[&s::SEND, &s::EXPECT, &s::STEPS],
-        with: &[&[&s::MATCH, &s::LIMIT], ANY_TLS, EVERY],
+        with: &[&[&s::MATCH, &s::LIMIT], ANY_TLS, CONNECTS],
         read: talk::send_expect,
     },
     Way {
         by: &[&s::HTTP],
-        with: &[REQUEST, EVERY],
+        with: &[REQUEST, CONNECTS],
         read: http::http,
     },
     Way {
         by: &[&s::HTTPS],
-        with: &[REQUEST, TLS, EVERY],
+        with: &[REQUEST, TLS, CONNECTS],
         read: http::https,
     },
     Way {
@@ -94,22 +94,22 @@ pub(in crate::config) const WAYS: &[Way] = &[
     },
     Way {
         by: &[&s::PGSQL],
-        with: &[LOGIN, QUERY, TLS, EVERY],
+        with: &[LOGIN, QUERY, TLS, CONNECTS],
         read: accounts::pgsql,
     },
     Way {
         by: &[&s::REDIS],
-        with: &[LOGIN, &[&s::QUERY, &s::EXPECT], TLS, EVERY],
+        with: &[LOGIN, &[&s::QUERY, &s::EXPECT], TLS, CONNECTS],
         read: accounts::redis,
     },
     Way {
         by: &[&s::LDAP],
-        with: &[LOGIN, ENTRY, ANY_TLS, EVERY],
+        with: &[LOGIN, ENTRY, ANY_TLS, CONNECTS],
         read: accounts::ldap,
     },
     Way {
         by: &[&s::LDAPS],
-        with: &[LOGIN, ENTRY, TLS, EVERY],
+        with: &[LOGIN, ENTRY, TLS, CONNECTS],
         read: accounts::ldaps,
     },
     Way {
@@ -134,42 +134,42 @@ pub(in crate::config) const WAYS: &[Way] = &[
     },
     Way {
         by: &[&s::SMTP],
-        with: &[LOGIN, ANY_TLS, EVERY, &[&s::HELLO]],
+        with: &[LOGIN, ANY_TLS, CONNECTS, &[&s::HELLO]],
         read: talk::smtp,
     },
     Way {
         by: &[&s::SUBMISSION],
-        with: &[LOGIN, ANY_TLS, EVERY, &[&s::HELLO]],
+        with: &[LOGIN, ANY_TLS, CONNECTS, &[&s::HELLO]],
         read: talk::submission,
     },
     Way {
         by: &[&s::IMAP],
-        with: &[LOGIN, ANY_TLS, EVERY],
+        with: &[LOGIN, ANY_TLS, CONNECTS],
         read: talk::imap,
     },
     Way {
         by: &[&s::POP3],
-        with: &[LOGIN, ANY_TLS, EVERY],
+        with: &[LOGIN, ANY_TLS, CONNECTS],
         read: talk::pop3,
     },
     Way {
         by: &[&s::FTP],
-        with: &[LOGIN, ANY_TLS, EVERY],
+        with: &[LOGIN, ANY_TLS, CONNECTS],
         read: talk::ftp,
     },
     Way {
         by: &[&s::NNTP],
-        with: &[LOGIN, ANY_TLS, EVERY],
+        with: &[LOGIN, ANY_TLS, CONNECTS],
         read: talk::nntp,
     },
     Way {
         by: &[&s::IMAPS],
-        with: &[LOGIN, TLS, EVERY],
+        with: &[LOGIN, TLS, CONNECTS],
         read: talk::imaps,
     },
     Way {
         by: &[&s::POP3S],
-        with: &[LOGIN, TLS, EVERY],
+        with: &[LOGIN, TLS, CONNECTS],
         read: talk::pop3s,
     },
     Way {
@@ -226,7 +226,7 @@ fn probe(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeSpec> {
     let timing = place::timing(table, faults);
     let fall = table.integer(&s::FALL, faults).or(small(&s::FALL));
     let rise = table.integer(&s::RISE, faults).or(small(&s::RISE));
-    let every = table.integer(&s::EVERY, faults).or(small(&s::EVERY));
+    let connects = table.integer(&s::CONNECTS, faults).or(small(&s::CONNECTS));
     let (place, timing) = (place?, timing?);
     Some(ProbeSpec {
         address: place.address,
@@ -238,7 +238,7 @@ fn probe(table: &Table<'_>, faults: &mut Faults) -> Option<ProbeSpec> {
         timeout: timing.timeout,
         fall: fall?,
         rise: rise?,
-        every: every?,
+        connects: connects?,
         ..ProbeSpec::new(kind?)
     })
 }

@@ -20,7 +20,7 @@ pub(in super::super) use self::http::{
     REGEX_NOT, STATUS, VERSION,
 };
 pub(in super::super) use self::place::{
-    BIND, DOWN_INTERVAL, EVERY, FALL, FAST_INTERVAL, INTERVAL, MARK, PROBE_ADDRESS, PROBE_PORT,
+    BIND, CONNECTS, DOWN_INTERVAL, FALL, FAST_INTERVAL, INTERVAL, MARK, PROBE_ADDRESS, PROBE_PORT,
     RISE, TIMEOUT,
 };
 pub(in super::super) use self::talk::{
@@ -95,7 +95,7 @@ pub(in super::super) const PROBE: Section = Section {
         &AGENT,
         &ON,
         &OFF,
-        &EVERY,
+        &CONNECTS,
         &TLS_KEY,
         &STARTTLS,
         &PROBE_ADDRESS,

@@ -76,10 +76,11 @@ pub(in crate::config) const RISE: Key = Key {
     doc: "Successes in a row that turn it up again.",
 };
 
-pub(in crate::config) const EVERY: Key = Key {
-    name: "every",
-    kind: Kind::Integer(1, 1_000_000),
-    otherwise: Otherwise::Integer(1),
-    doc: "Of so many probes of a server that is well, one is made in full; the others only \
-          connect, which some servers note in their logs.",
+pub(in crate::config) const CONNECTS: Key = Key {
+    name: "connects",
+    kind: Kind::Integer(0, 1_000_000),
+    otherwise: Otherwise::Integer(0),
+    doc: "While a server is well, so many probes only connect between one that is made in full \
+          and the next, as ldirectord does with a number for its checktype. Some servers note \
+          such connections in their logs.",
 };
