@@ -10,12 +10,10 @@
 //! --------------------+--------+-------------------------- heartbeat: 10.9.0.0/24
 //! ```
 
-mod nginx;
-
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-pub use nginx::RealServer;
+pub use crate::nginx::RealServer;
 
 use crate::{Cable, Director, Host, Lab, SOON, director, until};
 
@@ -124,13 +122,13 @@ pub fn heartbeat_address(last: u8) -> String {
 /// The directors' last octets.
 const HA: [u8; 2] = [11, 12];
 /// The real servers' last octets.
-const RS: [u8; 3] = [21, 22, 23];
+pub(crate) const RS: [u8; 3] = [21, 22, 23];
 /// The virtual address's last octet.
-const VIP: u8 = 80;
+pub(crate) const VIP: u8 = 80;
 /// The client's last octet.
 const CLIENT: u8 = 100;
 /// The address that servers behind NAT send everything to; it moves along with the VIP.
-const GATEWAY: u8 = 1;
+pub(crate) const GATEWAY: u8 = 1;
 
 impl Farm {
     /// Builds the hosts and starts the servers; the directors are configured but not started.

@@ -30,6 +30,7 @@ pub mod line;
 mod links;
 mod namespaces;
 pub mod net;
+mod nginx;
 pub mod packages;
 pub mod traffic;
 pub mod transfers;

@@ -37,40 +37,24 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Makes a bridge that forwards at once, and brings it up.
 pub(crate) fn add_bridge(name: &str) -> Result<()> {
-    let mut batch = Batch::default();
-    add(&mut batch, |message| {
-        message.str(IFLA_IFNAME, name);
-        message.nested(IFLA_LINKINFO, |info| {
-            info.str(IFLA_INFO_KIND, "bridge");
-            info.nested(IFLA_INFO_DATA, |data| {
-                data.u32(IFLA_BR_FORWARD_DELAY, 0);
-                data.u32(IFLA_BR_STP_STATE, 0);
-                data.u8(IFLA_BR_MCAST_SNOOPING, 0);
-            });
-        });
-    });
-    send(&batch)?;
+    add(name, "bridge", |data| {
+        data.u32(IFLA_BR_FORWARD_DELAY, 0);
+        data.u32(IFLA_BR_STP_STATE, 0);
+        data.u8(IFLA_BR_MCAST_SNOOPING, 0);
+    })?;
     bring_up(name)
 }
 
 /// Makes a pair of joined interfaces: `port` here, up and on the bridge `master`, and `peer` in the
 /// network of the thread `host`.
 pub(crate) fn add_pair(port: &str, master: &str, peer: &str, host: u32) -> Result<()> {
-    let mut batch = Batch::default();
-    add(&mut batch, |message| {
-        message.str(IFLA_IFNAME, port);
-        message.nested(IFLA_LINKINFO, |info| {
-            info.str(IFLA_INFO_KIND, "veth");
-            info.nested(IFLA_INFO_DATA, |data| {
-                data.nested(VETH_INFO_PEER, |other| {
-                    header(other, 0, 0);
-                    other.str(IFLA_IFNAME, peer);
-                    other.u32(IFLA_NET_NS_PID, host);
-                });
-            });
+    add(port, "veth", |data| {
+        data.nested(VETH_INFO_PEER, |other| {
+            header(other, 0, 0);
+            other.str(IFLA_IFNAME, peer);
+            other.u32(IFLA_NET_NS_PID, host);
         });
-    });
-    send(&batch)?;
+    })?;
     let master = index(master)?;
     set(port, IFF_UP, |message| {
         message.u32(IFLA_MASTER, master);
@@ -126,11 +110,18 @@ pub(crate) fn have_address(address: IpAddr) -> Result<bool> {
     Ok(found)
 }
 
-fn add(batch: &mut Batch, fill: impl FnOnce(&mut Writer<'_>)) {
+/// Makes an interface of a kind, with the data that the kind has.
+fn add(name: &str, kind: &str, data: impl FnOnce(&mut Writer<'_>)) -> Result<()> {
+    let mut batch = Batch::default();
     batch.push(RTM_NEWLINK, flags::CREATE | flags::EXCL, |message| {
         header(message, 0, 0);
-        fill(message);
+        message.str(IFLA_IFNAME, name);
+        message.nested(IFLA_LINKINFO, |info| {
+            info.str(IFLA_INFO_KIND, kind);
+            info.nested(IFLA_INFO_DATA, data);
+        });
     });
+    send(&batch)
 }
 
 /// Sets flags of an interface, and what `fill` adds.

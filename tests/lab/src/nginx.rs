@@ -1,7 +1,7 @@
 //! Real servers: hosts with nginx, ready for their mode.
 
-use super::{Family, GATEWAY, Mode, RS, VIP, inner_address, service_address};
-use crate::{Bridge, Host, Lab, Process, SOON, until};
+use crate::farm::{GATEWAY, RS, VIP, inner_address, service_address};
+use crate::{Bridge, Family, Host, Lab, Mode, Process, SOON, until};
 
 const NGINX: &str = "
 daemon off;
