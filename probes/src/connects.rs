@@ -1,9 +1,9 @@
 //! TCP connections of probes, over sockets that are used again.
 //!
 //! A socket whose connection is given up (connect(2), `AF_UNSPEC`) makes the next one, unless it is
-//! bound to an interface or address, which may go: it is opened, set up and put under watch once. To see that a connection can be made takes two system calls, a
-//! question and its answer two more. All are watched by one epoll of their own, of which one task
-//! wakes who waits.
+//! bound to an interface or address, which may go: it is opened, set up and put under watch once. To
+//! see that a connection can be made takes two system calls, a question and its answer two more. All
+//! are watched by one epoll of their own, of which one task wakes who waits.
 
 mod connection;
 

@@ -126,6 +126,13 @@ pub enum Output {
         /// The group.
         group: String,
     },
+    /// Another director holds the group: find out beside whether strangers answer for its VIPs, so
+    /// that it is known when they are taken. Said once the owner is first heard, and again when
+    /// nothing has been heard of it for warntime.
+    Watch {
+        /// The group.
+        group: String,
+    },
     /// Where a peer answers for VIPs, or would.
     Stations {
         /// The peer.
@@ -150,11 +157,13 @@ pub enum Output {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ask {
-    /// No: a director has held them until now. Whoever claims them does so in vain.
+    /// No: a director passes them on that has held them until now. Whoever claims them does so in
+    /// vain.
     #[default]
     Nobody,
-    /// Some: the director that held the group did not hold all of them. They are to be put, and
-    /// those that a stranger answers for to be removed again.
+    /// Some: the director that held the group is gone, or did not hold all of them. They are to be
+    /// put, but for those that a stranger is known to answer for; if one is found out to, they are
+    /// to be removed again.
     Beside,
     /// All: no director has held them lately. The network is to be asked before they are put.
     First,

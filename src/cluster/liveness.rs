@@ -294,6 +294,12 @@ impl Peer {
         self.alive && self.echoed.is_some_and(|(_, sent)| sent + deadtime > now)
     }
 
+    /// Whether it lives and has been silent for longer than warntime.
+    pub(super) fn is_late(&self, timing: Deadlines, now: Time) -> bool {
+        let heard = self.heard.map(|heard| heard.max(timing.listening));
+        self.alive && heard.is_some_and(|heard| now > heard + timing.warntime)
+    }
+
     /// When a peer that speaks and does not hear us has had the time to.
     pub(super) fn deaf_at(&self, timing: Deadlines) -> Time {
         let echoed = self.echoed.map_or(self.since, |(_, sent)| sent);
@@ -490,6 +496,7 @@ impl Path {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadlines {
     pub(super) deadtime: Duration,
+    pub(super) warntime: Duration,
     /// How long a refusal may be contradicted.
     pub(super) grace: Duration,
     /// Since when this director has been listening without a pause.

@@ -300,6 +300,7 @@ impl Machine {
     fn deadlines(&self) -> Deadlines {
         Deadlines {
             deadtime: self.settings.deadtime(),
+            warntime: self.settings.timing.warntime,
             grace: (self.settings.keepalive() / 10).max(MIN_GRACE),
             listening: self.listening,
         }

@@ -71,6 +71,8 @@ pub(super) struct Group {
     pub(super) unfit_told: bool,
     /// Why we have not taken it; while we stand by and know of no owner.
     pub(super) vacancy: Option<Vacancy>,
+    /// The other director that it is watched for, and whether that was late when it was told last.
+    watched: Option<(String, bool)>,
     /// Since when nobody is active.
     free: Option<Time>,
     /// When somebody was last known to hold it.
@@ -154,6 +156,7 @@ impl Group {
             declined: false,
             unfit_told: false,
             vacancy: None,
+            watched: None,
             free: None,
             held: None,
             partial: false,
@@ -197,19 +200,36 @@ impl Group {
     }
 
     /// Whether somebody who is no director may have its VIPs, if it is taken now.
-    pub(super) fn whom_to_ask(&self, me: Me<'_>, peers: usize, now: Time) -> Ask {
+    pub(super) fn whom_to_ask(&self, me: Me<'_>, why: &Taken, peers: usize, now: Time) -> Ask {
         let directors = u32::try_from(peers).unwrap_or(u32::MAX).saturating_add(1);
         let lately = LATELY.max(me.deadtime.saturating_mul(directors));
-        match self.held {
-            Some(held) if now <= held + lately => {
-                if self.partial || self.was_partial {
-                    Ask::Beside
-                } else {
-                    Ask::Nobody
-                }
-            }
-            Some(_) | None => Ask::First,
+        if self.held.is_none_or(|held| now > held + lately) {
+            return Ask::First;
         }
+        // Taken back, or offered: until the claim they are quiet, here or there.
+        let passed_on = self.role == Role::Releasing || matches!(why, Taken::Offered { .. });
+        if passed_on && !self.partial && !self.was_partial {
+            Ask::Nobody
+        } else {
+            Ask::Beside
+        }
+    }
+
+    /// Whether strangers that answer for its VIPs are to be looked for now: somebody else has it,
+    /// who is `late` or not.
+    pub(super) fn is_to_be_watched(&mut self, late: impl Fn(&str) -> bool) -> bool {
+        let owner = self.owner.as_deref();
+        let Some(owner) = owner.filter(|_| self.role == Role::Standby) else {
+            if self.role != Role::Standby {
+                self.watched = None;
+            }
+            return false;
+        };
+        let late = late(owner);
+        let told = self.watched.take_if(|(of, _)| of == owner);
+        let is_news = told.is_none_or(|(_, was_late)| late && !was_late);
+        self.watched = Some((owner.to_owned(), late));
+        is_news
     }
 
     /// Becomes active, with an epoch above any that is known.

@@ -478,6 +478,11 @@ impl World {
                 }
                 self.announce(i, &group);
             }
+            Output::Watch { group } => {
+                if self.hosts[i].holds.contains(&group) {
+                    return Err(format!("{} watches {group}, which it has", NAMES[i]));
+                }
+            }
             Output::Event(_) | Output::Stations { .. } => {}
             Output::Answer { id, answer } => self.check_answer(i, id, &answer)?,
             Output::Stopped => {

@@ -141,6 +141,12 @@ pub enum What {
         interface: String,
         mac: String,
     },
+    /// A host that is no director has a VIP of another director, which would not be put here.
+    VipForeseen {
+        address: String,
+        interface: String,
+        mac: String,
+    },
     /// Another host, which may be a director, answers for a VIP that is here.
     VipContested {
         address: String,

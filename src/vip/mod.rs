@@ -9,8 +9,9 @@
 //! for.
 //!
 //! A VIP that no director has held lately is asked for before it is put, as somebody else may have
-//! it ([`Vips::claim`]); one that a director has held until now is put at once ([`Vips::put`]) and
-//! asked for beside. See the [`prober`] for what an answer means.
+//! it ([`Vips::claim`]). One that another director holds is asked for while that lives
+//! ([`Vips::watch`]), so that it need not be when that dies ([`Vips::try_put`]). One that is handed
+//! over is put at once ([`Vips::put`]). See the [`prober`] for what an answer means.
 //!
 //! An address of the configuration belongs to us wherever it came from. One that is there when it
 //! is to be put is adopted, and when its group leaves, or at a start that doesn't own the group, it

@@ -6,12 +6,23 @@
 //! is the cluster's, and nothing waits for the questions that are asked beside. Whoever else claims
 //! it is told of and announced against, at most once in [`DEFENCE`] (RFC 5227 section 2.4).
 //!
+//! One that another director holds is [watched](Prober::foresee): it is asked for now and then, so that
+//! when that director dies it is known which VIPs strangers have. The others are put without waiting,
+//! and [doubted](Prober::doubt): those that a stranger answers for all the same are given up again.
+//!
 //! Another director is no stranger. One that answers has lost its group without being able to let go
-//! of it: what it answers for is taken, and announced until it yields.
+//! of it: what it answers for is put without waiting, and announced until it yields; but for what a
+//! stranger answers for too.
+
+mod asked;
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
+
+use asked::{Asked, Stage};
+pub use order::{Claimant, Order};
 
 use super::frame::Mac;
 use crate::clock::Time;
@@ -27,6 +38,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 pub const RETRY: Duration = Duration::from_secs(5);
 /// Between two questions for a VIP that is here.
 pub const REFRESH: Duration = Duration::from_secs(60);
+/// Between two questions for a VIP that is watched, however often somebody wants to know.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Between two answers to a claim: the `DEFEND_INTERVAL` of RFC 5227.
 pub const DEFENCE: Duration = Duration::from_secs(10);
 /// Somebody that has not been heard for so long has been asked three times in vain.
@@ -42,32 +55,6 @@ const PROMPT: Duration = Duration::from_millis(250);
 /// So many that claim a VIP are told apart. More are only ever seen under attack.
 const RIVALS: usize = 4;
 
-/// Another host that says to have a VIP.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Claimant {
-    /// Where it is.
-    pub mac: Mac,
-    /// The director that is there; `None` for a stranger.
-    pub director: Option<String>,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Order {
-    /// Ask the network for it.
-    Ask(Vip),
-    /// Nobody else has it: put it.
-    Put(Vip),
-    /// A stranger has it: don't put it, or take it away.
-    Refuse(Vip, Claimant),
-    /// Somebody else says to have it too. It stays.
-    Contest(Vip, Claimant),
-    /// Announce it once, against whoever claims it.
-    Defend(Vip),
-    /// Nobody else claims it any more.
-    Yielded(Vip),
-}
-
 /// Decides what is asked when, and what an answer means.
 #[derive(Debug, Default)]
 pub struct Prober {
@@ -81,49 +68,40 @@ pub struct Prober {
     prompt: Time,
 }
 
-/// Whose a VIP is, as far as is known.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    /// Not known yet.
-    Open,
-    /// A stranger's.
-    Refused,
-    /// The cluster's.
-    Held,
-}
-
-#[derive(Debug)]
-struct Asked {
-    vip: Vip,
-    stage: Stage,
-    /// How many questions of this round have left.
-    sent: u32,
-    /// Between two questions of a round.
-    pause: Duration,
-    due: Option<Time>,
-    rivals: BTreeMap<Mac, Time>,
-    defended: Option<Time>,
-}
-
 impl Prober {
-    /// Asks for a VIP for so long, and has it put if nobody answers. One that is known already stays
-    /// as it is.
-    pub fn claim(&mut self, vip: &Vip, patience: Duration, now: Time) {
+    /// Asks now and then for a VIP that another director holds, whose answers don't count. One that
+    /// is watched already is asked for at once, unless it has been just before.
+    pub fn foresee(&mut self, vip: &Vip, now: Time) {
         let address = vip.address.addr();
-        if self.asked.contains_key(&address) {
-            return;
+        match self.asked.get(&address) {
+            None => {
+                self.insert(vip, Stage::Watched, BESIDE, now);
+                self.book(address, Some(now));
+            }
+            Some(asked) if asked.stage == Stage::Watched => {
+                if asked.asked.is_none_or(|last| now >= last + AGAIN) {
+                    self.book(address, Some(now));
+                }
+            }
+            Some(_) => {}
         }
-        self.insert(vip, Stage::Open, patience / ROUND, now);
-        self.look = now;
-        self.book(address, Some(now));
     }
 
-    /// As [`Self::claim`] of a VIP that is put without waiting: it is refused if a stranger answers
-    /// to the questions that are asked once it [can be](Self::ask).
-    pub fn doubt(&mut self, vip: &Vip, patience: Duration, now: Time) {
-        if !self.asked.contains_key(&vip.address.addr()) {
-            self.insert(vip, Stage::Open, patience / ROUND, now);
+    /// Asks for a VIP for so long, and has it put if nobody answers; it is refused at once if it has
+    /// been [watched](Self::foresee) and a stranger has it. One that is known already stays as it is.
+    pub fn claim(&mut self, vip: &Vip, patience: Duration, now: Time) {
+        if self.open(vip, patience, now) {
+            self.book(vip.address.addr(), Some(now));
         }
+    }
+
+    /// As [`Self::claim`] of a VIP that is put without waiting, and whether it is to be: it is refused
+    /// if a stranger answers to the questions that are asked once it [can be](Self::ask).
+    #[must_use]
+    pub fn doubt(&mut self, vip: &Vip, patience: Duration, now: Time) -> bool {
+        self.open(vip, patience, now);
+        let asked = self.asked.get(&vip.address.addr());
+        asked.is_none_or(|asked| asked.stage != Stage::Refused)
     }
 
     /// Takes a VIP for the cluster's, whoever answers.
@@ -133,12 +111,24 @@ impl Prober {
             self.insert(vip, Stage::Held, BESIDE, now);
             return;
         };
-        if asked.stage == Stage::Refused {
+        if asked.stage == Stage::Refused || asked.stage == Stage::Watched {
             // Whoever has it is told of anew, as a rival.
+            if !asked.rivals.is_empty() {
+                self.orders.push_back(Order::Yielded(vip.clone()));
+            }
             asked.rivals.clear();
-            self.orders.push_back(Order::Yielded(vip.clone()));
         }
         asked.stage = Stage::Held;
+    }
+
+    /// A director has told by which Ethernet addresses it answers: nobody there is a stranger.
+    pub fn handle_director(&mut self, macs: &[Mac]) {
+        let watched = self.asked.values_mut();
+        for asked in watched.filter(|asked| asked.stage == Stage::Watched) {
+            if macs.iter().any(|mac| asked.clear(*mac)) {
+                self.orders.push_back(Order::Yielded(asked.vip.clone()));
+            }
+        }
     }
 
     /// Asks for a VIP anew that is here, as its network may be another: it has been put, or its
@@ -173,7 +163,7 @@ impl Prober {
                 self.book(address, None);
             }
             Stage::Refused => self.book(address, Some(now + RETRY)),
-            Stage::Held => self.book(address, Some(now + REFRESH)),
+            Stage::Held | Stage::Watched => self.book(address, Some(now + REFRESH)),
         }
     }
 
@@ -183,45 +173,63 @@ impl Prober {
             return;
         };
         let vip = asked.vip.clone();
+        if who.director.is_some() && matches!(asked.stage, Stage::Watched | Stage::Refused) {
+            if !asked.clear(who.mac) {
+                return;
+            }
+            self.orders.push_back(Order::Yielded(vip.clone()));
+            if asked.stage == Stage::Watched {
+                return;
+            }
+            asked.stage = Stage::Open;
+        }
         let is_new = !asked.rivals.contains_key(&who.mac);
         if is_new && asked.rivals.len() >= RIVALS {
             return;
         }
-        asked.rivals.insert(who.mac, now);
         match (asked.stage, &who.director) {
-            (Stage::Open | Stage::Refused, Some(_)) => {
-                if asked.stage == Stage::Refused {
-                    self.orders.push_back(Order::Yielded(vip.clone()));
+            (Stage::Watched, _) => {
+                if is_new {
+                    self.orders.push_back(Order::Foresee(vip, who.clone()));
+                    self.book(address, Some(now + DEFENCE));
                 }
-                asked.stage = Stage::Held;
-                // It is announced as it is put.
+            }
+            (Stage::Open, Some(_)) => {
+                // It is announced as it is put. Whether a stranger answers too, the rest of the
+                // questions will tell.
                 asked.defended = Some(now);
-                self.orders.push_back(Order::Put(vip.clone()));
-                self.orders.push_back(Order::Contest(vip, who));
-                self.book(address, Some(now + DEFENCE));
+                if is_new {
+                    self.orders.push_back(Order::Put(vip.clone()));
+                    self.orders.push_back(Order::Contest(vip, who.clone()));
+                }
             }
             (Stage::Open, None) => {
                 asked.stage = Stage::Refused;
                 asked.sent = 0;
-                self.orders.push_back(Order::Refuse(vip, who));
+                asked.rivals.clear();
+                self.orders.push_back(Order::Refuse(vip, who.clone()));
                 self.book(address, Some(now + RETRY));
             }
-            (Stage::Refused, None) => {
+            (Stage::Refused, _) => {
                 asked.sent = 0;
                 if is_new {
-                    self.orders.push_back(Order::Refuse(vip, who));
+                    self.orders.push_back(Order::Refuse(vip, who.clone()));
                 }
                 self.book(address, Some(now + RETRY));
             }
             (Stage::Held, _) => {
                 if is_new {
-                    self.orders.push_back(Order::Contest(vip.clone(), who));
+                    self.orders
+                        .push_back(Order::Contest(vip.clone(), who.clone()));
                 }
                 if asked.defended.is_none_or(|last| now >= last + DEFENCE) {
                     asked.defended = Some(now);
                     self.orders.push_back(Order::Defend(vip));
                 }
             }
+        }
+        if let Some(asked) = self.asked.get_mut(&address) {
+            asked.rivals.insert(who.mac, now);
         }
     }
 
@@ -287,6 +295,35 @@ impl Prober {
             .is_some_and(|asked| asked.stage == Stage::Open && asked.due.is_some())
     }
 
+    /// Opens the question whose a VIP is, unless it is answered or is being asked. Whether it did.
+    fn open(&mut self, vip: &Vip, patience: Duration, now: Time) -> bool {
+        let address = vip.address.addr();
+        // What has been heard meanwhile is taken in before anything follows.
+        self.look = self.look.min(now);
+        let Some(asked) = self.asked.get_mut(&address) else {
+            self.insert(vip, Stage::Open, patience / ROUND, now);
+            self.look = now;
+            return true;
+        };
+        if asked.stage != Stage::Watched {
+            return false;
+        }
+        asked.sent = 0;
+        asked.pause = patience / ROUND;
+        asked.stage = Stage::Open;
+        let strangers = asked.rivals.keys().copied();
+        let Some(mac) = strangers.min() else {
+            self.book(address, None);
+            return true;
+        };
+        asked.stage = Stage::Refused;
+        let director = None;
+        self.orders
+            .push_back(Order::Refuse(vip.clone(), Claimant { mac, director }));
+        self.book(address, Some(now + RETRY));
+        false
+    }
+
     fn insert(&mut self, vip: &Vip, stage: Stage, pause: Duration, now: Time) {
         if self.asked.is_empty() {
             self.look = now + SETTLE;
@@ -297,6 +334,7 @@ impl Prober {
             sent: 0,
             pause,
             due: None,
+            asked: None,
             rivals: BTreeMap::new(),
             defended: None,
         };
@@ -311,26 +349,33 @@ impl Prober {
         };
         let vip = asked.vip.clone();
         let is_contested = !asked.rivals.is_empty();
-        if asked.stage == Stage::Held {
+        let is_kept = matches!(asked.stage, Stage::Held | Stage::Watched);
+        if is_kept {
             asked.rivals.retain(|_, heard| now < *heard + FORGET);
             if is_contested && asked.rivals.is_empty() {
                 self.orders.push_back(Order::Yielded(vip.clone()));
             }
         } else if asked.sent >= ROUND {
-            asked.rivals.clear();
-            asked.stage = Stage::Held;
-            if is_contested {
+            let mut pause = REFRESH;
+            if asked.stage == Stage::Refused {
+                asked.rivals.clear();
                 self.orders.push_back(Order::Yielded(vip.clone()));
+            } else if is_contested {
+                pause = DEFENCE;
             }
+            asked.stage = Stage::Held;
             self.orders.push_back(Order::Put(vip));
-            self.book(address, Some(now + REFRESH));
+            self.book(address, Some(now + pause));
             return;
         }
         asked.sent = asked.sent.saturating_add(1);
-        let pause = match asked.stage {
-            Stage::Held if !asked.rivals.is_empty() => DEFENCE,
-            Stage::Held if asked.sent >= ROUND => REFRESH,
-            Stage::Open | Stage::Refused | Stage::Held => asked.pause,
+        asked.asked = Some(now);
+        let pause = if is_kept && !asked.rivals.is_empty() {
+            DEFENCE
+        } else if is_kept && asked.sent >= ROUND {
+            REFRESH
+        } else {
+            asked.pause
         };
         self.left = self.left.saturating_sub(1);
         self.window_end.get_or_insert(now + WINDOW);
@@ -349,19 +394,6 @@ impl Prober {
         }
         asked.due = due;
         self.due.extend(due.map(|due| (due, address)));
-    }
-}
-
-impl Order {
-    fn vip(&self) -> &Vip {
-        match self {
-            Self::Ask(vip)
-            | Self::Put(vip)
-            | Self::Refuse(vip, _)
-            | Self::Contest(vip, _)
-            | Self::Defend(vip)
-            | Self::Yielded(vip) => vip,
-        }
     }
 }
 

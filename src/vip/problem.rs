@@ -54,6 +54,17 @@ pub enum Problem {
         /// Where the host is.
         mac: Mac,
     },
+    /// Another director holds it, and so does a host that is no director.
+    #[error(
+        "{} would not be put on {}: {} answers for it there, which is no director's",
+        .place.address, .place.interface, Shown(*.mac)
+    )]
+    Foreseen {
+        /// The address and interface.
+        place: Place,
+        /// Where the host is.
+        mac: Mac,
+    },
     /// It is here, and another host says to have it.
     #[error("{} answers for {} on {} too", claimant(*.mac, .director.as_deref()), .place.address, .place.interface)]
     Contested {

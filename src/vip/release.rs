@@ -39,6 +39,7 @@ pub fn release(vips: &BTreeSet<Vip>, limit: Duration) -> Result<Released, OpenEr
                 Output::Put { .. }
                 | Output::Quieted(_)
                 | Output::Lost(_)
+                | Output::Foreseen { .. }
                 | Output::Refused { .. }
                 | Output::Contested { .. }
                 | Output::Yielded(_)

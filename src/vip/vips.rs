@@ -60,6 +60,14 @@ pub enum Output {
         /// Where the host is.
         mac: Mac,
     },
+    /// A host that is no director has a VIP that another director holds. It would be refused if that
+    /// director died.
+    Foreseen {
+        /// Which.
+        vip: Vip,
+        /// Where the host is.
+        mac: Mac,
+    },
     /// Another host says to have a VIP that is here, or that is being put. It stays, and is
     /// announced.
     Contested {
@@ -351,6 +359,12 @@ impl<H: Host> Vips<H> {
     #[must_use]
     pub fn mac(&self, interface: &str) -> Option<Mac> {
         self.table.link(interface)?.mac
+    }
+
+    /// The Ethernet addresses of every interface that may answer for an address of this host, as
+    /// Linux does by default for those of other interfaces, in the order of the kernel's numbers.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        self.table.links().filter_map(Link::announces_as)
     }
 
     /// The kernel's number of an interface, if there is one of that name.

@@ -33,6 +33,16 @@ fn answers(asker: &Host, address: &str) -> bool {
     reached.status.success()
 }
 
+/// Heartbeats have a network of their own, and whoever asks first waits for five seconds.
+fn apart() -> String {
+    let mut config = lab::farm::config(Mode::Direct, Family::V4, &lab::farm::Settings::default());
+    for last in [11, 12] {
+        let service = format!("udp = \"192.0.2.{last}\"");
+        config = config.replace(&service, &format!("udp = \"10.9.0.{last}\""));
+    }
+    config.replace("[[group]]\n", "[[group]]\nask_first = \"5s\"\n")
+}
+
 kernel_test! {
     fn stale_vips_of_a_standby_are_removed_at_its_start(lab) {
         let mut farm = Farm::new(lab, Mode::Nat, Family::V4);
@@ -173,14 +183,58 @@ kernel_test! {
         assert!(here("192.0.2.80"));
     }
 
+    fn a_takeover_leaves_to_a_stranger_what_it_has_and_takes_the_rest_at_once(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let ours = "{ address = \"192.0.2.80/24\", interface = \"eth0\" }";
+        let more = format!(
+            "{ours}, {}, {}",
+            ours.replace("192.0.2.80/24", "192.0.2.81/24"),
+            ours.replace("192.0.2.80/24", "2001:db8::80/64"),
+        );
+        let config = apart().replace(ours, &more);
+        for director in [&farm.ha1, &farm.ha2] {
+            director.host.write(lab::director::CONFIG, 0o644, &config);
+        }
+        farm.start_pair();
+        let client = &farm.client;
+        client.sh("ip address add 192.0.2.81/24 dev eth0");
+        client.sh("ip address add 2001:db8::80/64 dev eth0 nodad");
+        let mac = client.sh("cat /sys/class/net/eth0/address").trim().to_owned();
+        let problems = |director: &lab::Director| -> Vec<Option<String>> {
+            let status = director.status().unwrap_or_default();
+            let vips = status["groups"][0]["vips"].as_array().cloned().unwrap_or_default();
+            vips.iter().map(|vip| vip["problem"].as_str().map(str::to_owned)).collect()
+        };
+        // The standby asks as soon as the owner is late, and knows before it is dead: what a
+        // stranger has is not put for a moment.
+        let monitor = farm.ha2.host.spawn(&["ip", "-o", "monitor", "address"]);
+        farm.heartbeat_cables[0].cut();
+        farm.ha2.wait_active("web", SOON);
+        let held = |address: &str| {
+            Some(format!("{address} is not put on eth0: {mac} answers for it there, which is no director's"))
+        };
+        let expected = [held("192.0.2.81"), held("2001:db8::80")];
+        until("the status tells", SOON, || problems(&farm.ha2).ends_with(&expected));
+        let here = |address: &str| farm.ha2.host.has_address(address.parse().expect("it is an address"));
+        assert!(here("192.0.2.80") && !here("192.0.2.81") && !here("2001:db8::80"));
+        let told = monitor.log();
+        assert!(told.contains("192.0.2.80") && !told.contains("192.0.2.81"), "{told}");
+        assert!(!told.contains("2001:db8::80"), "{told}");
+        let status = farm.ha2.status().unwrap_or_default();
+        let waited = status["takeovers"][0]["addresses_after_us"].as_u64();
+        assert!(waited.is_some_and(|micros| micros < 4_000_000), "{status}");
+        let events = farm.ha2.caribe(&["events", "--json"]);
+        assert!(events.contains("vip-foreseen") && events.contains("vip-refused"), "{events}");
+        // Its peer, which answers for all of them still, is none.
+        assert!(farm.has_vip(&farm.ha1));
+
+        client.sh("ip address del 192.0.2.81/24 dev eth0; ip address del 2001:db8::80/64 dev eth0");
+        until("all are put", SOON, || here("192.0.2.81") && here("2001:db8::80"));
+    }
+
     fn a_vip_of_a_peer_that_is_cut_off_and_still_answers_is_taken_without_waiting(lab) {
         let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
-        // Heartbeats have a network of their own, and whoever asks first waits for five seconds.
-        let mut config = lab::farm::config(Mode::Direct, Family::V4, &lab::farm::Settings::default());
-        for last in [11, 12] {
-            config = config.replace(&format!("udp = \"192.0.2.{last}\""), &format!("udp = \"10.9.0.{last}\""));
-        }
-        config = config.replace("[[group]]\n", "[[group]]\nask_first = \"5s\"\n");
+        let config = apart();
         for director in [&farm.ha1, &farm.ha2] {
             director.host.write(lab::director::CONFIG, 0o644, &config);
         }

@@ -109,7 +109,7 @@ impl Machine {
                     }));
                 }
                 Verdict::Take(why) => {
-                    let ask = group.whom_to_ask(me, views.len(), self.now);
+                    let ask = group.whom_to_ask(me, &why, views.len(), self.now);
                     group.take(&why, self.rules, self.now);
                     self.counters.takeovers += 1;
                     let (group, epoch) = (name.clone(), group.epoch);
@@ -141,6 +141,15 @@ impl Machine {
                 self.changed = true;
             }
             self.changed |= heard.as_deref() != group.heard_owner(me.name);
+            let (peers, now) = (&self.peers, self.now);
+            let is_late = |owner: &str| {
+                let peer = peers.get(owner);
+                peer.is_some_and(|peer| peer.is_late(timing, now))
+            };
+            if group.is_to_be_watched(is_late) {
+                let group = name.clone();
+                self.outputs.push_back(Output::Watch { group });
+            }
         }
         for (name, why, offer) in left {
             self.leave(&name, why, offer);

@@ -155,6 +155,7 @@ impl Net {
                 Output::Deactivate { group, .. } => self.tell(name, Input::Released { group }),
                 Output::Quiet { .. }
                 | Output::Announce { .. }
+                | Output::Watch { .. }
                 | Output::Stations { .. }
                 | Output::Event(_)
                 | Output::Answer { .. }

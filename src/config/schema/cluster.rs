@@ -273,9 +273,9 @@ pub(in super::super) const ASK_FIRST: Key = Key {
     doc: "When no director has held the group lately, as at a start: how long the network is asked \
           for the addresses, by three ARP probes or neighbour solicitations each, before they are \
           put. One that a host answers for which is no director is not put, and told of, until that \
-          host answers no more; the others are. What another director has held until now is put at \
-          once. With 0 nobody is waited for, and an address is put whoever answers. \
-          See ADDRESSES THAT ANOTHER HOST HAS.",
+          host answers no more; the others are. What another director has held until now is put \
+          without waiting, but for what a host is known to answer for. With 0 nobody is asked, and \
+          an address is put whoever answers. See ADDRESSES THAT ANOTHER HOST HAS.",
 };
 
 pub(in super::super) const MONITOR_LINKS: Key = Key {

@@ -21,6 +21,7 @@ impl What {
             | Self::GroupConflict { .. }
             | Self::GroupUnserved { .. }
             | Self::VipLost { .. }
+            | Self::VipForeseen { .. }
             | Self::VipRefused { .. }
             | Self::VipContested { .. }
             | Self::VipFailed { .. }
@@ -174,6 +175,14 @@ impl fmt::Display for What {
             } => write!(
                 f,
                 "{mac} has {address} on {interface}, and is no director: not put until it leaves"
+            ),
+            Self::VipForeseen {
+                address,
+                interface,
+                mac,
+            } => write!(
+                f,
+                "{mac} has {address} on {interface}, and is no director: it would not be put here"
             ),
             Self::VipContested {
                 address,

@@ -12,7 +12,6 @@ mod udp;
 pub use letter::Letter;
 pub(super) use letter::letters;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -81,10 +80,8 @@ impl OpenError {
 pub fn frame_time(config: &Config, node: &str, baud: u32) -> Duration {
     let peers = config.directors.len().saturating_sub(1);
     let names = config.cluster.name.len() + node.len();
-    let vips = config.groups.values().flat_map(|group| &group.vips);
-    let interfaces: BTreeSet<&str> = vips.map(|vip| &*vip.interface).collect();
-    let stations = interfaces.len().min(cluster::MAX_STATIONS);
-    let datagram = cluster::datagram_len(peers, config.groups.len(), names, stations);
+    let groups = config.groups.len();
+    let datagram = cluster::datagram_len(peers, groups, names, cluster::MAX_STATIONS);
     frame::time_on_line(frame::frame_len(datagram), baud)
 }
 

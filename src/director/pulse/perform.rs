@@ -6,7 +6,7 @@ use super::Work;
 use super::groups::{Arrived, Assessed, Whereabouts};
 use super::report::VipStatuses;
 use crate::clock::{self, Time};
-use crate::cluster::{Ask, Input, Output, Station};
+use crate::cluster::{Ask, Input, MAX_STATIONS, Output, Station};
 use crate::config::model::Vip;
 use crate::director::events::What;
 use crate::director::journal;
@@ -83,13 +83,19 @@ impl Work {
         self.reporter.note();
     }
 
-    /// Tells the machine, and so the others, by which Ethernet addresses we answer for VIPs, if they
-    /// are others than before.
+    /// Tells the machine, and so the others, by which Ethernet addresses we may answer for VIPs, if
+    /// they are others than before: those of the VIPs' interfaces, and of others as many as there is
+    /// room for.
     pub(super) fn tell_stations(&mut self, now: Time) {
         let vips = self.groups.iter().flat_map(|(_, group)| &group.vips);
         let interfaces: BTreeSet<&str> = vips.map(|vip| &*vip.interface).collect();
         let macs = interfaces.into_iter().filter_map(|it| self.vips.mac(it));
-        let stations: BTreeSet<Station> = macs.collect();
+        let mut stations: BTreeSet<Station> = BTreeSet::new();
+        for mac in macs.chain(self.vips.macs()) {
+            if stations.len() < MAX_STATIONS {
+                stations.insert(mac);
+            }
+        }
         if stations != self.stations {
             self.stations.clone_from(&stations);
             self.machine.handle(Input::Stations(stations), now);
@@ -193,6 +199,12 @@ impl Work {
                 tracing::info!(group = name, "announcing again");
                 self.vips.announce(self.groups.vips(&name), now);
             }
+            Output::Watch { group: name } => {
+                // Who doesn't ask first doesn't mind.
+                if !self.groups.patience(&name).is_zero() {
+                    self.vips.watch(self.groups.vips(&name), now);
+                }
+            }
             Output::Stations { peer, stations } => {
                 self.vips.locate(peer, stations.into_iter().collect());
             }
@@ -265,6 +277,21 @@ impl Work {
                 };
                 self.reporter.happened(what, now);
                 self.tell_partial(now);
+            }
+            vip::Output::Foreseen { vip, mac } => {
+                let [address, interface, mac] = told(&vip, mac);
+                tracing::warn!(
+                    vip = address,
+                    interface,
+                    mac,
+                    "another host has a VIP, which would not be put here"
+                );
+                let what = What::VipForeseen {
+                    address,
+                    interface,
+                    mac,
+                };
+                self.reporter.happened(what, now);
             }
             vip::Output::Contested { vip, mac, director } => {
                 let [address, interface, mac] = told(&vip, mac);

@@ -114,10 +114,49 @@ fn a_director_that_answers_is_no_stranger() {
     // Nor one that is found out to be a director later.
     let mut prober = Prober::default();
     prober.claim(&vip(0), PATIENCE, START);
+    let unmasked = Claimant {
+        mac: STRANGER,
+        ..director()
+    };
     heard(&mut prober, stranger(), START);
-    heard(&mut prober, director(), START + ms(1));
+    heard(&mut prober, unmasked.clone(), START + ms(1));
     let orders: Vec<Order> = std::iter::from_fn(|| prober.poll_output()).collect();
+    let expected = [Order::Put(vip(0)), Order::Contest(vip(0), unmasked)];
     assert!(orders.ends_with(&expected), "{orders:?}");
+}
+
+#[test]
+fn what_a_director_and_a_stranger_answer_for_is_the_strangers() {
+    for stranger_first in [false, true] {
+        let mut prober = Prober::default();
+        prober.claim(&vip(0), PATIENCE, START);
+        run(&mut prober, START, START);
+        let mut answers = [director(), stranger()];
+        if stranger_first {
+            answers.reverse();
+        }
+        for n in 0..4 {
+            for who in &answers {
+                heard(&mut prober, who.clone(), START + ms(n));
+            }
+        }
+        let orders: Vec<Order> = std::iter::from_fn(|| prober.poll_output()).collect();
+        let refused = Order::Refuse(vip(0), stranger());
+        assert_eq!(orders.last(), Some(&refused), "{orders:?}");
+        assert_eq!(orders.len(), if stranger_first { 1 } else { 3 });
+    }
+
+    // Who has not answered in the whole round is not waited for, and the director is a rival still.
+    let mut prober = Prober::default();
+    prober.claim(&vip(0), PATIENCE, START);
+    run(&mut prober, START, START);
+    heard(&mut prober, director(), START);
+    let orders = run(&mut prober, START, START + ms(400));
+    assert!(times(&orders, &Order::Yielded(vip(0))).is_empty());
+    assert!(!prober.is_open(&vip(0)));
+    heard(&mut prober, stranger(), START + ms(400));
+    let contest = Order::Contest(vip(0), stranger());
+    assert_eq!(prober.poll_output(), Some(contest), "it is held");
 }
 
 #[test]
@@ -236,6 +275,36 @@ fn what_is_taken_over_while_a_stranger_has_it_is_contested_instead() {
         Order::Defend(vip(0)),
     ];
     assert_eq!(orders, expected);
+}
+
+#[test]
+fn a_stranger_that_leaves_what_is_watched_is_forgotten() {
+    let mut prober = Prober::default();
+    prober.foresee(&vip(0), START);
+    heard(&mut prober, director(), START);
+    let orders = run(&mut prober, START, START + REFRESH);
+    assert_eq!(times(&orders, &Order::Ask(vip(0))).len(), 3);
+    assert_eq!(orders.len(), 3, "a director is expected");
+    let now = START + REFRESH;
+    heard(&mut prober, stranger(), now);
+    let orders = run(&mut prober, now, now + REFRESH);
+    assert_eq!(orders[0].1, Order::Foresee(vip(0), stranger()));
+    assert_eq!(times(&orders, &Order::Yielded(vip(0))).len(), 1);
+    assert!(prober.doubt(&vip(0), PATIENCE, now + REFRESH), "it is gone");
+
+    // A claim refuses at once what a stranger is known to have, and asks for it as ever.
+    let mut prober = Prober::default();
+    prober.foresee(&vip(0), START);
+    heard(&mut prober, stranger(), START);
+    run(&mut prober, START, START + ms(5));
+    let now = START + ms(500);
+    prober.claim(&vip(0), PATIENCE, now);
+    assert!(!prober.is_open(&vip(0)));
+    assert!(!prober.doubt(&vip(0), PATIENCE, now));
+    let orders = run(&mut prober, now, now + RETRY + PATIENCE);
+    assert_eq!(orders[0].1, Order::Refuse(vip(0), stranger()));
+    assert_eq!(times(&orders, &Order::Ask(vip(0))).len(), 3);
+    assert_eq!(times(&orders, &Order::Put(vip(0))).len(), 1);
 }
 
 #[test]

@@ -53,7 +53,19 @@ impl<H: Host> Vips<H> {
 
     /// Takes over what Ethernet addresses a director says that its VIPs have, or would have.
     pub fn locate(&mut self, director: String, macs: Vec<Mac>) {
+        self.prober.handle_director(&macs);
         self.directors.told.insert(director, macs);
+    }
+
+    /// Finds out, beside, which VIPs that another director holds a stranger answers for: those are
+    /// [told of](Output::Foreseen), and refused if they are to be put after that director's death.
+    /// Said again of the same VIPs, it asks at once.
+    pub fn watch(&mut self, vips: &[Vip], now: Time) {
+        for vip in vips {
+            if !self.is_here(vip) && !self.duties.wants(&Place::of(vip)) {
+                self.prober.foresee(vip, now);
+            }
+        }
     }
 
     /// Wants VIPs to be here that no director has held lately: each is put once it has been asked
@@ -73,15 +85,14 @@ impl<H: Host> Vips<H> {
         }
     }
 
-    /// Wants VIPs to be here at once, of which a stranger may have some: those that are answered for
-    /// within `patience` are taken away again, and [reported](Output::Refused) as if they had been
-    /// [claimed](Self::claim).
+    /// Wants VIPs to be here at once, of which a stranger may have some: those that one is known to
+    /// have, having been [watched](Self::watch), are [refused](Output::Refused) as if they had been
+    /// [claimed](Self::claim). Others that are answered for within `patience` are taken away again.
     pub fn try_put(&mut self, vips: &[Vip], patience: Duration, now: Time) {
         for vip in vips {
             if self.is_here(vip) || patience.is_zero() {
                 self.put_one(vip, now);
-            } else {
-                self.prober.doubt(vip, patience, now);
+            } else if self.prober.doubt(vip, patience, now) {
                 self.duties
                     .set(Place::of(vip), Goal::Present(vip.clone()), now);
             }
@@ -112,6 +123,7 @@ impl<H: Host> Vips<H> {
                 Order::Put(vip) => {
                     self.duties.set(Place::of(&vip), Goal::Present(vip), now);
                 }
+                Order::Foresee(vip, by) => self.foresee(vip, by.mac),
                 Order::Refuse(vip, by) => self.refuse(vip, by, now),
                 Order::Contest(vip, by) => self.contest(vip, by),
                 Order::Defend(vip) => {
@@ -139,6 +151,14 @@ impl<H: Host> Vips<H> {
         self.claimed.remove(vip);
     }
 
+    fn foresee(&mut self, vip: Vip, mac: Mac) {
+        let place = Place::of(&vip);
+        self.claimed
+            .insert(vip.clone(), Problem::Foreseen { place, mac });
+        self.counts.claimed += 1;
+        self.outputs.push_back(Output::Foreseen { vip, mac });
+    }
+
     fn refuse(&mut self, vip: Vip, by: Claimant, now: Time) {
         self.announcer.withdraw(&vip);
         let place = Place::of(&vip);
@@ -146,8 +166,9 @@ impl<H: Host> Vips<H> {
             self.duties.set(place.clone(), Goal::Absent, now);
         }
         let problem = Problem::Held { place, mac: by.mac };
-        self.claimed.insert(vip.clone(), problem);
-        self.counts.claimed += 1;
+        let known = self.claimed.insert(vip.clone(), problem);
+        let was_foreseen = matches!(known, Some(Problem::Foreseen { .. }));
+        self.counts.claimed += u64::from(!was_foreseen);
         self.outputs.push_back(Output::Refused { vip, mac: by.mac });
     }
 

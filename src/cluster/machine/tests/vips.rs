@@ -13,14 +13,14 @@ fn asked(net: &Net, name: &str) -> Vec<Ask> {
 }
 
 #[test]
-fn the_network_is_asked_at_a_start_and_not_when_a_director_has_held_the_group() {
+fn the_network_is_asked_at_a_start_and_after_a_death_and_not_when_a_director_passes_the_group_on() {
     let mut net = Net::new(&["a", "b"]);
     net.run_for(millis(500));
     assert_eq!(asked(&net, "a"), [Ask::First], "nobody has held it");
 
     net.machines.remove("a");
     net.run_for(millis(500));
-    assert_eq!(asked(&net, "b"), [Ask::Nobody], "a has until now");
+    assert_eq!(asked(&net, "b"), [Ask::Beside], "a is dead");
     net.start("a", &["a", "b"]);
     net.run_for(millis(5000));
     assert_eq!(
@@ -30,12 +30,16 @@ fn the_network_is_asked_at_a_start_and_not_when_a_director_has_held_the_group() 
     );
     net.tell("a", Input::Stop);
     net.run_for(millis(500));
-    assert_eq!(asked(&net, "b"), [Ask::Nobody; 2], "a has released it");
+    assert_eq!(
+        asked(&net, "b"),
+        [Ask::Beside, Ask::Nobody],
+        "a offers it as it stops"
+    );
 }
 
 #[test]
 fn the_network_is_asked_when_nobody_has_held_the_group_for_a_while() {
-    for (minutes, asks) in [(0, Ask::Nobody), (5, Ask::First)] {
+    for (minutes, asks) in [(0, Ask::Beside), (5, Ask::First)] {
         let mut net = Net::pair();
         net.machines.remove("a");
         net.local("b", Fitness::UNFIT, true);
@@ -58,7 +62,57 @@ fn a_group_that_a_third_says_is_held_has_been_held() {
     net.machines.remove("a");
     net.run_for(millis(3000));
     assert_eq!(net.active(), ["c"]);
-    assert_eq!(asked(&net, "c"), [Ask::Nobody]);
+    assert_eq!(asked(&net, "c"), [Ask::Beside]);
+}
+
+#[test]
+fn what_is_offered_and_not_claimed_was_held_all_the_while() {
+    let mut net = Net::pair();
+    net.tell(
+        "a",
+        Input::Handover {
+            id: 1,
+            group: name("g"),
+            to: None,
+        },
+    );
+    net.machines.remove("b");
+    net.run_for(millis(2000));
+    assert_eq!(asked(&net, "a"), [Ask::Nobody]);
+}
+
+#[test]
+fn strangers_are_looked_for_while_another_director_has_the_group_and_when_it_is_late() {
+    let watched = |net: &Net, name: &str| {
+        let log = net.log.iter();
+        log.filter(|(_, who, output)| who == name && matches!(output, Output::Watch { .. }))
+            .count()
+    };
+    let mut net = Net::new(&["a", "b"]);
+    net.run_for(millis(5000));
+    assert_eq!([watched(&net, "a"), watched(&net, "b")], [0, 1], "once");
+
+    net.cut_both("a", "b");
+    net.run_for(timing().warntime - KEEPALIVE);
+    assert_eq!(watched(&net, "b"), 1, "not late yet");
+    net.run_for(timing().deadtime - timing().warntime);
+    assert_eq!(net.active(), ["a"], "not dead yet");
+    assert_eq!(watched(&net, "b"), 2);
+    net.cut.clear();
+    net.run_for(millis(2000));
+    assert_eq!(watched(&net, "b"), 2, "heard again");
+
+    net.tell(
+        "a",
+        Input::Handover {
+            id: 1,
+            group: name("g"),
+            to: None,
+        },
+    );
+    net.run_for(millis(3000));
+    assert_eq!(net.active(), ["b"]);
+    assert_eq!([watched(&net, "a"), watched(&net, "b")], [1, 2]);
 }
 
 #[test]

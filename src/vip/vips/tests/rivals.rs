@@ -159,6 +159,125 @@ fn what_a_stranger_had_before_is_put_at_once_and_taken_away_if_it_still_answers(
     assert_eq!(outputs, [Output::Yielded(v4.clone()), put(&v4, false)]);
 }
 
+fn foreseen(vip: &Vip) -> Output {
+    Output::Foreseen {
+        vip: vip.clone(),
+        mac: STRANGER,
+    }
+}
+
+#[test]
+fn what_a_stranger_has_is_known_before_the_owner_dies_and_is_refused_then() {
+    let (fake, mut vips) = open(&pair());
+    let [v4, v6] = pair();
+    let owner = [2, 0, 0, 0, 9, 1];
+    vips.know(BTreeMap::from([("ha1".to_owned(), Vec::new())]));
+    vips.locate("ha1".to_owned(), vec![owner]);
+    vips.watch(&pair(), START);
+    let end = START + Duration::from_secs(200);
+    let answers = [says(&v4, owner), says(&v6, owner), says(&v4, STRANGER)];
+    let outputs = run_against(&fake, &mut vips, &answers, START, end);
+    assert_eq!(outputs, [foreseen(&v4)], "told once");
+    assert!(!vips.is_here(&v4) && vips.is_settled() && !vips.is_refused(&v4));
+    assert_eq!(
+        vips.problem(&v4).unwrap().to_string(),
+        "192.0.2.80 would not be put on eth0: 02:00:00:00:09:09 answers for it there, which is no director's"
+    );
+    let asked = fake.0.borrow().asked.len();
+    assert!(
+        (20..30).contains(&asked),
+        "{asked}: often while it is there"
+    );
+
+    vips.try_put(&pair(), PATIENCE, end);
+    vips.handle_timeout(end);
+    assert!(!vips.is_here(&v4) && vips.is_present(&v6), "at once");
+    let mut outputs = vec![];
+    outputs.extend(std::iter::from_fn(|| vips.poll_output()));
+    assert_eq!(outputs, [refused(&v4), put(&v6, false)]);
+    assert_eq!(vips.counts().claimed, 1);
+    let outputs = run(&mut vips, end, end + Duration::from_secs(10));
+    assert_eq!(outputs, [Output::Yielded(v4.clone()), put(&v4, false)]);
+}
+
+#[test]
+fn what_is_heard_while_the_owner_is_late_counts() {
+    let (fake, mut vips) = open(&pair());
+    let [v4, v6] = pair();
+    vips.watch(&pair(), START);
+    let mut now = START + Duration::from_secs(30);
+    assert_eq!(run(&mut vips, START, now), []);
+    let before = fake.0.borrow().asked.len();
+    vips.watch(&pair(), now);
+    vips.handle_timeout(now);
+    assert_eq!(fake.0.borrow().asked.len(), before + 2, "at once");
+    hear(&fake, [says(&v4, STRANGER)]);
+    now += Duration::from_millis(3);
+    vips.watch(&pair(), now);
+    vips.try_put(&pair(), PATIENCE, now);
+    vips.handle_timeout(now);
+    assert_eq!(fake.0.borrow().asked.len(), before + 2, "in bounds");
+    assert!(!vips.is_here(&v4) && vips.is_present(&v6));
+    assert!(vips.is_refused(&v4));
+}
+
+#[test]
+fn whoever_was_taken_for_a_stranger_and_is_a_director_is_cleared() {
+    let (fake, mut vips) = open(&pair());
+    let [v4, _] = pair();
+    vips.know(BTreeMap::from([("ha1".to_owned(), Vec::new())]));
+    vips.watch(&pair(), START);
+    let end = START + Duration::from_secs(1);
+    let outputs = run_against(&fake, &mut vips, &[says(&v4, STRANGER)], START, end);
+    assert_eq!(outputs, [foreseen(&v4)]);
+    vips.locate("ha1".to_owned(), vec![STRANGER]);
+    let end = end + Duration::from_secs(30);
+    let outputs = run_against(&fake, &mut vips, &[says(&v4, STRANGER)], START, end);
+    assert_eq!(outputs, [Output::Yielded(v4.clone())]);
+    assert_eq!(vips.problem(&v4), None);
+    vips.put(&pair(), end);
+    vips.handle_timeout(end);
+    assert!(vips.is_present(&v4));
+}
+
+#[test]
+fn what_is_passed_on_is_the_clusters_whoever_was_seen_to_have_it() {
+    let (fake, mut vips) = open(&pair());
+    let [v4, _] = pair();
+    vips.watch(&pair(), START);
+    let end = START + Duration::from_secs(1);
+    run_against(&fake, &mut vips, &[says(&v4, STRANGER)], START, end);
+    vips.put(&pair(), end);
+    let later = end + Duration::from_secs(1);
+    let outputs = run_against(&fake, &mut vips, &[says(&v4, STRANGER)], end, later);
+    assert!(vips.is_present(&v4));
+    assert!(
+        outputs.contains(&contested(&v4, STRANGER, None)),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn what_is_watched_in_vain_is_no_reason_to_wait() {
+    let (fake, mut vips) = open(&pair());
+    vips.watch(&pair(), START);
+    let end = START + Duration::from_secs(300);
+    assert_eq!(run(&mut vips, START, end), []);
+    assert_eq!(fake.0.borrow().asked.len(), 2 * (3 + 4), "once a minute");
+    vips.try_put(&pair(), PATIENCE, end);
+    vips.handle_timeout(end);
+    assert!(pair().iter().all(|vip| vips.is_present(vip)));
+    // One that no director has held lately is asked for all the same.
+    let (_, mut vips) = open(&pair());
+    vips.watch(&pair(), START);
+    run(&mut vips, START, end);
+    vips.claim(&pair(), PATIENCE, end);
+    assert_eq!(run(&mut vips, end, end + PATIENCE / 2), []);
+    assert_eq!(run(&mut vips, end, end + PATIENCE * 2).len(), 2);
+    vips.watch(&pair(), end + PATIENCE * 2);
+    assert!(vips.is_settled(), "what is here is not watched");
+}
+
 #[test]
 fn a_director_is_known_by_its_neighbour_entry_too() {
     let (fake, mut vips) = open(&pair());
