@@ -20,6 +20,10 @@ use crate::model::{
 /// edits of destinations, weights up and weights down, and last removals of destinations and of
 /// services. So at no step does a service have fewer destinations than it has before or after.
 ///
+/// What is removed in one plan is added by a later one in the reverse order. For a minute or two the
+/// kernel keeps what was deleted, and searches it for each destination that is added, the latest
+/// first (`ip_vs_trash_get_dest`): so it need not look far where thousands return.
+///
 /// Services that are neither desired nor `owned` belong to others and are left alone. A desired
 /// service is ours with all its destinations.
 ///
@@ -55,7 +59,7 @@ pub fn plan(
 ) -> Vec<Change> {
     let actual: BTreeMap<_, _> = actual.iter().map(|listed| (listed.key, listed)).collect();
     let mut steps = Steps::default();
-    for (key, entry) in desired {
+    for (key, entry) in desired.iter().rev() {
         let wanted = normal(key, entry);
         match actual.get(key) {
             None => steps.create(*key, &wanted),
@@ -178,7 +182,8 @@ impl Steps {
         steps.push(place.edit(wanted));
     }
 
-    fn in_order(self) -> Vec<Change> {
+    fn in_order(mut self) -> Vec<Change> {
+        self.removed_destinations.reverse();
         let mut all = self.new_services;
         for mut others in [
             self.edited_services,

@@ -96,6 +96,31 @@ fn what_adds_capacity_comes_before_what_takes_it() {
 }
 
 #[test]
+fn what_returns_is_added_in_the_reverse_order_of_its_removal() {
+    let servers: Vec<_> = (1..4).map(|last| (server(last, 80), nat(1))).collect();
+    let full: Table = (1..4).map(|n| (mark(n), entry(&servers))).collect();
+    let hollow: Table = (1..4).map(|n| (mark(n), entry(&[]))).collect();
+    let place = |change: &Change| match change {
+        Change::AddDestination { service, key, .. }
+        | Change::RemoveDestination { service, key } => (*service, Some(*key)),
+        other => (other.service(), None),
+    };
+    let places = |desired: &Table, actual: &Table| -> Vec<_> {
+        let owned = actual.keys().copied().collect();
+        let changes = plan(desired, &listed(actual), &owned);
+        changes.iter().map(place).collect()
+    };
+    let mut removed = places(&hollow, &full);
+    removed.reverse();
+    assert_eq!((removed.len(), &removed), (9, &places(&full, &hollow)));
+    let mut removed = places(&Table::new(), &full);
+    removed.reverse();
+    let mut added = places(&full, &Table::new());
+    added.retain(|(_, destination)| destination.is_none());
+    assert_eq!((removed.len(), removed), (3, added));
+}
+
+#[test]
 fn services_of_others_are_left_alone() {
     let foreign = Table::from([(mark(7), entry(&[(server(1, 0), nat(1))]))]);
     assert_eq!(plan(&Table::new(), &listed(&foreign), &nobody()), []);
@@ -139,14 +164,14 @@ fn destinations_that_are_not_masqueraded_get_the_port_of_their_service() {
     let desired = Table::from([(web(), entry(&servers)), (mark(1), entry(&servers))]);
     let changes = plan(&desired, &[], &nobody());
     let expected = [
-        "add service TCP 192.0.2.80:80",
-        "add destination 10.0.1.1:80 to TCP 192.0.2.80:80",
-        "add destination 10.0.1.2:80 to TCP 192.0.2.80:80",
-        "add destination 10.0.1.3:8080 to TCP 192.0.2.80:80",
         "add service fwmark 1",
         "add destination 10.0.1.1:8080 to fwmark 1",
         "add destination 10.0.1.2:0 to fwmark 1",
         "add destination 10.0.1.3:8080 to fwmark 1",
+        "add service TCP 192.0.2.80:80",
+        "add destination 10.0.1.1:80 to TCP 192.0.2.80:80",
+        "add destination 10.0.1.2:80 to TCP 192.0.2.80:80",
+        "add destination 10.0.1.3:8080 to TCP 192.0.2.80:80",
     ];
     assert_eq!(words(&changes), expected);
     let mut kernel = Fake::default();
