@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufReader;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -47,6 +48,12 @@ impl Client {
             request: Vec::new(),
             replies: Replies::default(),
         })
+    }
+
+    /// Sets how many changes go in one send at most, which the kernel carries out within one system
+    /// call; 256 by default. Fewer go where they take long.
+    pub fn set_changes_per_send(&mut self, changes: NonZero<usize>) {
+        self.connection.set_messages_per_send(changes);
     }
 
     /// All services, without their destinations, in the kernel's order.

@@ -42,6 +42,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,6 +72,11 @@ use pulse::{Parts, Pulse};
 use recorder::{Recorded, Recorder};
 use watchdog::{Beats, Watchdog};
 use wishes::Wishes;
+
+/// Changes of the table that the kernel carries out in one go, while no heartbeat leaves or is read
+/// on that processor. What they take is known only afterwards: a destination is added in
+/// microseconds, or in most of a millisecond where many were deleted just before.
+const CHANGES_PER_SEND: NonZero<usize> = NonZero::new(8).unwrap();
 
 /// What prevents a director from running.
 #[derive(Debug, thiserror::Error)]
@@ -158,6 +164,7 @@ impl Director {
         let settings = Settings::new(config, &loaded.node).ok_or(Error::NotForHost)?;
         let codec = Codec::new(&settings, keys(&loaded.keys).ok_or(Error::NotForHost)?)?;
         let mut kernel = ipvs::Client::open()?;
+        kernel.set_changes_per_send(CHANGES_PER_SEND);
         let adopted = kernel.table()?;
         let owned = config.control.socket.with_file_name("services.json");
         let owned = Owned::load(owned.clone()).unwrap_or_else(|error| {
