@@ -341,6 +341,9 @@ pub struct Counters {
     pub late: u64,
     /// Takeovers by this director.
     pub takeovers: u64,
+    /// Changes that this director has made to the kernel's IPVS table, whatever their cause.
+    #[serde(default)]
+    pub table_changes: u64,
     /// Differences of the kernel's IPVS, its table and its connection sync, that were not ours and
     /// have been mended.
     pub drift_repaired: u64,

@@ -302,6 +302,7 @@ impl View<'_> {
                 .collect(),
             late: counted.late,
             takeovers: counted.takeovers,
+            table_changes: self.table.changes,
             drift_repaired: self.table.drift + self.table.sync.drift,
             vips_restored: pulse.vip_counts.lost,
             vips_claimed: pulse.vip_counts.claimed,

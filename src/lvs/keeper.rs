@@ -49,6 +49,8 @@ pub struct Report {
     pub sync: sync::Report,
     /// Changes of others to the table that have been undone since the start.
     pub drift: u64,
+    /// Changes of the kernel's table since the start, whatever their cause.
+    pub changes: u64,
 }
 
 /// The running thread.
@@ -185,6 +187,7 @@ impl<K: Kernel, H: Host> Work<K, H> {
         let keys: BTreeSet<ServiceKey> = wanted.table.keys().copied().collect();
         self.note(self.owned.keys() | &keys);
         let outcomes = self.kernel.apply(&changes)?;
+        self.report.changes += outcomes.iter().filter(|it| it.is_ok()).count() as u64;
         let mut refusals = Vec::new();
         for (change, outcome) in changes.iter().zip(outcomes) {
             match outcome {
