@@ -45,7 +45,11 @@ pub(in super::super) const KEEPALIVE: Key = Key {
           the next up to an eighth of it later. Kernels before 6.2 add up all IPVS statistics \
           every two seconds in one go, and let nothing else run meanwhile; where thousands of \
           servers make that longer than a keepalive may be late, set run_estimation = 0 in \
-          ipvs.sysctl and do without rates.",
+          ipvs.sysctl and do without rates. Where packets are many, the kernel leaves them, and \
+          heartbeats among them, to its ksoftirqd threads, which wait for a processor as any \
+          program does. Where others want it all the time, chrt --rr --pid 19 puts such a thread \
+          before them and after the heartbeats, which have 20; a flood of packets goes before them \
+          then, too.",
 };
 
 pub(in super::super) const DEADTIME: Key = Key {
