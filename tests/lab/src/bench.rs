@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use lab::Lab;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// What all measurements together may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(1800);
@@ -17,7 +18,7 @@ struct Measurement {
     name: &'static str,
     /// How often each reading is taken unless the command line says otherwise.
     runs: usize,
-    /// What this machine itself is measured for, before there is a guest.
+    /// What is done on this machine itself, before there is a guest.
     on_host: Option<fn(usize) -> Result<(), String>>,
     /// What is measured in a guest; it is told with what the names of its rows shall begin.
     in_guest: fn(&Lab, usize, &str) -> Result<(), String>,
@@ -33,7 +34,7 @@ const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         name: "failover",
         runs: 10,
-        on_host: None,
+        on_host: Some(|_| stay()),
         in_guest: failover::run,
     },
     Measurement {
@@ -76,6 +77,18 @@ fn names() -> String {
         .map(|known| format!("`{}`", known.name))
         .collect();
     names.join(", ")
+}
+
+/// Keeps the guest to one processor, which is all that it has: one that is moved about waits behind
+/// this machine's own threads, tens of milliseconds where its kernel does not preempt them, while
+/// another processor is idle.
+fn stay() -> Result<(), String> {
+    let allowed =
+        sched_getaffinity(None).map_err(|e| format!("which processors there are: {e}"))?;
+    let last = (0..CpuSet::MAX_CPU).rfind(|cpu| allowed.is_set(*cpu));
+    let mut one = CpuSet::new();
+    one.set(last.unwrap_or_default());
+    sched_setaffinity(None, &one).map_err(|e| format!("cannot stay on a processor: {e}"))
 }
 
 /// The middle one of several readings.

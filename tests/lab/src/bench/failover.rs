@@ -10,6 +10,7 @@ mod client;
 mod crowd;
 mod load;
 mod pair;
+mod urgent;
 mod vips;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use rustix::process::Signal;
 
 use super::say;
 use client::{Client, ECHO, Missed, answers_in, echo};
+use load::Rewriting;
 use pair::{Daemon, LIMIT, Pair, Peer, Setting};
 
 /// The client has been served for so long before and after a fault.
@@ -90,6 +92,21 @@ const CALM: &str = "calm";
 /// A handover and a failback with traffic through the directors.
 const CROWDED: &str = "there and back";
 
+/// Heartbeats of 10 ms under load: the row, what happens to the table in it, and how.
+const LATE: [(&str, &str, Rewriting); 3] = [
+    ("lateness, calm", "nothing is rewritten", Rewriting::Nothing),
+    (
+        "lateness, in place",
+        "every server is rewritten again and again",
+        Rewriting::InPlace,
+    ),
+    (
+        "lateness, anew",
+        "every service is deleted and added again and again",
+        Rewriting::Anew,
+    ),
+];
+
 /// Measures everything, or the rows whose names begin as `only` says, so many times and prints a
 /// table.
 ///
@@ -143,13 +160,17 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     if CROWDED.starts_with(only) {
         table.push_str(&pair.crowded(lab, runs, TENTH)?);
     }
-    let late = "lateness";
-    if late.starts_with(only) {
-        let [ours, floor] = pair.lateness(SHORTEST)?;
-        for (what, [most, worst]) in [("caribe's", ours), ("bare datagrams beside them", floor)] {
+    for (name, what, rewriting) in LATE.iter().filter(|(name, ..)| name.starts_with(only)) {
+        let late = pair.lateness(SHORTEST, *rewriting)?;
+        let _ = writeln!(
+            table,
+            "{name}: {what}, {:.0} changes a second",
+            late.written
+        );
+        for (whose, [most, worst]) in [("caribe's", late.ours), ("bare datagrams", late.bare)] {
             let _ = writeln!(
                 table,
-                "heartbeats of 10 ms under load, {what}: late by {:.1} ms (99.9 %), {:.1} ms at most",
+                "  {whose}: late by {:.1} ms (99.9 %), {:.1} ms at most",
                 most.as_secs_f64() * 1e3,
                 worst.as_secs_f64() * 1e3
             );

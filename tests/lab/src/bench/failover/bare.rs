@@ -1,7 +1,6 @@
 //! How late heartbeats are by the doing of the guest's kernel alone, and of whoever competes.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use lab::Host;
 use lab::farm::service_address;
-use rustix::thread::{Pid, gettid};
+use rustix::thread::gettid;
+
+use super::urgent;
 
 /// A port that nobody else has.
 const PORT: u16 = 9;
@@ -90,11 +91,5 @@ fn listen(address: SocketAddr, interval: Duration, stop: &AtomicBool) -> Vec<Dur
 
 /// Puts this thread under the policy and priority of caribe's heartbeats.
 fn hurry() {
-    let thread = Pid::as_raw(Some(gettid())).to_string();
-    let set = Command::new("chrt")
-        .args(["--rr", "--pid", "20", &thread])
-        .status();
-    if !set.is_ok_and(|status| status.success()) {
-        super::super::say("chrt is missing: the bare heartbeats have no priority");
-    }
+    urgent::set(Some(20), gettid());
 }

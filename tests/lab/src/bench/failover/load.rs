@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lab::{Lab, director, wait};
@@ -11,6 +12,7 @@ use serde_json::Value;
 use super::super::say;
 use super::bare::BareBeats;
 use super::pair::{Daemon, LIMIT, Pair, Peer, Setting};
+use super::urgent::UrgentPackets;
 
 /// How long an idle pair is watched, and for half of it the guest without one.
 const IDLE: Duration = Duration::from_secs(30);
@@ -22,10 +24,35 @@ const BUSY: Duration = Duration::from_secs(60);
 const SETTLES: Duration = Duration::from_secs(5);
 const SERVICES: u32 = 1000;
 const SERVERS: u32 = 10;
-/// Where the lines that delete every service are.
-const DELETIONS: &str = "/run/caribe/deletions";
+/// Where the lines are with which somebody else changes the table, again and again.
+const CHANGES: &str = "/run/caribe/changes";
+/// A server that comes and goes, so that the directors look at the table at once and again.
+const FLAPPING: (&str, u16) = ("192.0.2.100", 81);
+/// Between its coming and its going.
+const FLAP: Duration = Duration::from_secs(1);
 /// Real servers are numbered from here.
 const FIRST_SERVER: [u8; 4] = [10, 88, 0, 1];
+
+/// What befalls the table of 1,000 services.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Rewriting {
+    /// Nothing but that one server comes and goes.
+    Nothing,
+    /// Somebody changes the weight of every server, and the directors change it back.
+    InPlace,
+    /// Somebody deletes every service, and the directors add all of them anew.
+    Anew,
+}
+
+/// How late heartbeats were: at most 999 of 1,000 of them, and all.
+pub(super) struct Lateness {
+    /// The directors'.
+    pub(super) ours: [Duration; 2],
+    /// Bare ones beside them.
+    pub(super) bare: [Duration; 2],
+    /// So many changes of the kernel's tables the directors made in each second.
+    pub(super) written: f64,
+}
 
 impl Pair {
     /// What an idle pair takes of the processor in each second: what the guest takes with it, less
@@ -54,52 +81,59 @@ impl Pair {
         Ok(with.saturating_sub(without))
     }
 
-    /// By how much heartbeats were late at most, 999 of 1,000 and all, while 10,000 targets are
-    /// probed, 1,000 services are written again and again, and a busy loop competes; then the same
-    /// of bare heartbeats beside them.
-    pub(super) fn lateness(&self, interval: Duration) -> Result<[[Duration; 2]; 2], String> {
+    /// By how much heartbeats were late, while 10,000 targets are probed, a busy loop competes, and
+    /// the table of 1,000 services is rewritten again and again, as told; and beside them the same
+    /// of bare ones.
+    pub(super) fn lateness(
+        &self,
+        interval: Duration,
+        rewriting: Rewriting,
+    ) -> Result<Lateness, String> {
         let stop = Arc::new(AtomicBool::new(false));
-        let target = self.servers(&stop);
+        let targets = self.servers(&stop);
         let setting = Setting {
             more: services(),
             // Late heartbeats are to be measured, and not to be feared.
             misses: 100,
             ..Setting::of(interval)
         };
-        let outcome = self.lateness_of(&setting);
+        let outcome = self.lateness_of(&setting, rewriting);
         stop.store(true, Ordering::Relaxed);
         // One more connection, so that it looks.
         let _ = self
             .client
             .inside(|| std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, 80)));
-        let _ = target.join();
+        for target in targets {
+            let _ = target.join();
+        }
         outcome
     }
 
-    fn lateness_of(&self, setting: &Setting) -> Result<[[Duration; 2]; 2], String> {
+    fn lateness_of(&self, setting: &Setting, rewriting: Rewriting) -> Result<Lateness, String> {
         let mut daemons = self
             .start(Peer::Caribe, setting)
             .ok_or("the pair did not start")?;
-        let mut competitors: Vec<_> = self
-            .directors
-            .iter()
-            .map(|host| {
-                // One by one: to clear a table is one long call of the kernel.
-                host.write(DELETIONS, 0o644, &deletions());
-                let again = format!("while :; do ipvsadm -R < {DELETIONS}; sleep 1; done");
-                host.spawn(&["sh", "-c", &again])
-            })
-            .collect();
+        let _packets = UrgentPackets::new();
+        let mut competitors: Vec<_> = Vec::new();
+        for host in &self.directors {
+            if let Some(changes) = rewriting.changes() {
+                host.write(CHANGES, 0o644, &changes);
+                let again = format!("while :; do ipvsadm -R < {CHANGES}; sleep 1; done");
+                competitors.push(host.spawn(&["sh", "-c", &again]));
+            }
+        }
         competitors.push(self.client.spawn(&["sh", "-c", "while :; do :; done"]));
-        pass(Duration::from_secs(3));
-        let before = self.delays();
+        // The first probes, and the first tables, are no part of it.
+        pass(SETTLES * 3);
+        let (before, written) = (self.delays(), self.written());
         let [first, second] = &self.directors;
         let bare = BareBeats::start([first, second], setting.interval)?;
         let start = Instant::now();
         let enough = wait::holds_within(LIMIT * 2, &mut || {
             start.elapsed() > BUSY && total(&self.delays()) > total(&before) + 8000
         });
-        let after = self.delays();
+        let (after, written) = (self.delays(), self.written() - written);
+        let passed = start.elapsed();
         let floor = bare.end();
         for mut competitor in competitors {
             competitor.kill();
@@ -119,7 +153,20 @@ impl Pair {
         if !enough {
             return Err("too few heartbeats came".to_owned());
         }
-        Ok([quantiles(&before, &after), floor])
+        Ok(Lateness {
+            ours: quantiles(&before, &after),
+            bare: floor,
+            written: written as f64 / passed.as_secs_f64(),
+        })
+    }
+
+    /// How many changes both directors have made to their kernel's tables.
+    fn written(&self) -> u64 {
+        let written = self.directors.iter().map(|host| {
+            let status = status(host.pid());
+            status["counters"]["table_changes"].as_u64().unwrap_or(0)
+        });
+        written.sum()
     }
 
     /// What both directors have counted of the other's heartbeats: where buckets end in
@@ -142,23 +189,56 @@ impl Pair {
         all
     }
 
-    /// Makes the client's host answer for every real server.
-    fn servers(&self, stop: &Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+    /// Makes the client's host answer for every real server, and for one that comes and goes.
+    fn servers(&self, stop: &Arc<AtomicBool>) -> [JoinHandle<()>; 2] {
         self.client.sh("ip route replace local 10.88.0.0/16 dev lo");
         for host in &self.directors {
             host.sh("ip route replace 10.88.0.0/16 via 192.0.2.100");
         }
-        let stop = Arc::clone(stop);
-        self.client.thread(move || {
+        let stopped = Arc::clone(stop);
+        let steady = self.client.thread(move || {
             let Ok(listener) = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 80)) else {
                 return;
             };
             for _ in listener.incoming() {
-                if stop.load(Ordering::Relaxed) {
+                if stopped.load(Ordering::Relaxed) {
                     return;
                 }
             }
-        })
+        });
+        let stopped = Arc::clone(stop);
+        let flapping = self.client.thread(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                // Nobody needs to accept: the kernel answers for it.
+                let listener = TcpListener::bind(FLAPPING);
+                pass(FLAP);
+                drop(listener);
+                pass(FLAP);
+            }
+        });
+        [steady, flapping]
+    }
+}
+
+impl Rewriting {
+    /// Lines for `ipvsadm -R`: what somebody else changes, for the directors to change back.
+    fn changes(self) -> Option<String> {
+        // One by one: to clear a table is one long call of the kernel.
+        let line: fn(u32) -> String = match self {
+            Self::Nothing => return None,
+            Self::InPlace => |service| {
+                let lines = (0..SERVERS).map(|server| {
+                    let address = server_address(service, server);
+                    format!(
+                        "-e -t 192.0.2.80:{} -r {address}:80 -m -w 7\n",
+                        port(service)
+                    )
+                });
+                lines.collect()
+            },
+            Self::Anew => |service| format!("-D -t 192.0.2.80:{}\n", port(service)),
+        };
+        Some((0..SERVICES).map(line).collect())
     }
 }
 
@@ -168,32 +248,40 @@ pub(super) fn status(host: u32) -> Value {
     director::ask_status(socket.as_ref()).map_or(Value::Null, |(status, _)| status)
 }
 
-/// For `ipvsadm -R`: the director finds every service missing, and writes all of them anew.
-fn deletions() -> String {
-    let ports = 1000..1000 + SERVICES;
-    ports
-        .map(|port| format!("-D -t 192.0.2.80:{port}\n"))
-        .collect()
-}
-
 fn services() -> String {
-    let mut text = String::new();
+    // What the manual asks of whoever has many servers and short keepalives on such a kernel.
+    let mut text = "[ipvs]\nsysctl = { run_estimation = 0 }\n".to_owned();
     for service in 0..SERVICES {
         text.push_str(&format!(
             "[[virtual]]\nname = \"v{service}\"\ngroup = \"vip\"\naddress = \"192.0.2.80\"\n\
              port = {}\nprotocol = \"tcp\"\nforward = \"nat\"\n\
              probe = {{ tcp = true, interval = \"60s\", timeout = \"5s\" }}\n",
-            1000 + service
+            port(service)
         ));
         for server in 0..SERVERS {
-            let number = u32::from_be_bytes(FIRST_SERVER) + service * SERVERS + server;
-            let address = Ipv4Addr::from_bits(number);
+            let address = server_address(service, server);
             text.push_str(&format!(
                 "[[virtual.server]]\naddress = \"{address}\"\nport = 80\n"
             ));
         }
     }
+    let (address, port) = FLAPPING;
+    text.push_str(&format!(
+        "[[virtual]]\nname = \"flapping\"\ngroup = \"vip\"\naddress = \"192.0.2.80\"\n\
+         port = 999\nprotocol = \"tcp\"\nforward = \"nat\"\n\
+         probe = {{ tcp = true, interval = \"500ms\", timeout = \"400ms\", fall = 1, rise = 1 }}\n\
+         [[virtual.server]]\naddress = \"{address}\"\nport = {port}\n"
+    ));
     text
+}
+
+fn port(service: u32) -> u32 {
+    1000 + service
+}
+
+fn server_address(service: u32, server: u32) -> Ipv4Addr {
+    let first = u32::from_be_bytes(FIRST_SERVER);
+    Ipv4Addr::from_bits(first + service * SERVERS + server)
 }
 
 fn total(delays: &[(u64, u64)]) -> u64 {
