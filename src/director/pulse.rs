@@ -186,7 +186,7 @@ impl Work {
             if due.is_some_and(|due| due <= now) {
                 self.machine.handle(Input::Timeout, now);
             }
-            let is_long = self.vips.poll_timeout().is_some_and(|due| due <= now);
+            let is_long = self.vips.is_due(now);
             self.carry_out(now);
             let is_long = self.report(now) || is_long;
             if self.stopped {

@@ -16,6 +16,8 @@ use super::sync::{self, Host};
 
 /// Between two readings of a table that nothing is to change in.
 const AUDIT: Duration = Duration::from_secs(2);
+/// The same of one in which nothing is ours, or shall be.
+const IDLE_AUDIT: Duration = Duration::from_secs(10);
 /// Reading a large table may take this part of the thread's time at most.
 const SHARE: u32 = 20;
 /// And this part while there is always something to be changed.
@@ -83,7 +85,7 @@ impl Keeper {
                     let superseded = || wanted.has_changed().is_ok_and(|changed| changed);
                     let report = work.round(&now_wanted, superseded);
                     let took = start.elapsed();
-                    let rest = AUDIT.max(took * SHARE);
+                    let rest = work.audit(&now_wanted).max(took * SHARE);
                     tell(&reports, report);
                     let pause = PAUSE.min(took * (BUSY_SHARE - 1));
                     std::thread::sleep(pause);
@@ -133,6 +135,16 @@ impl<K: Kernel, H: Host> Work<K, H> {
             sync,
             settled: None,
             report: Report::default(),
+        }
+    }
+
+    /// How long the table may be as somebody else has changed it.
+    fn audit(&self, wanted: &Wanted) -> Duration {
+        let nothing = wanted.table.is_empty() && self.owned.keys().is_empty();
+        if nothing && self.report.error.is_none() && wanted.sync == sync::Desired::default() {
+            IDLE_AUDIT
+        } else {
+            AUDIT
         }
     }
 

@@ -251,18 +251,31 @@ impl Prober {
         }
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// Whether [`Self::handle_timeout`] has something to do, now that somebody is awake: earlier
+    /// than it is worth to [wake](Self::poll_timeout) for.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        let looks = !self.asked.is_empty() && self.look <= now;
+        looks || self.poll_timeout().is_some_and(|due| due <= now)
+    }
+
+    /// When [`Self::handle_timeout`] has something to do at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         if self.asked.is_empty() {
             return None;
         }
+        if !self.orders.is_empty() {
+            return Some(Time::ZERO);
+        }
+        let is_prompt = self.look <= self.prompt;
+        let look = self.look + if is_prompt { Duration::ZERO } else { LOOKS[1] };
         let due = self.due.first().map(|(due, _)| *due);
         let due = match self.window_end {
             Some(end) if self.left == 0 => due.map(|due| due.max(end)),
             _ => due,
         };
-        Some(due.map_or(self.look, |due| due.min(self.look)))
+        Some(due.map_or(look, |due| due.min(look)))
     }
 
     /// The next thing to do.

@@ -410,7 +410,13 @@ impl<H: Host> Vips<H> {
         self.send_burst(now);
     }
 
-    /// When [`Self::handle_timeout`] has something to do; past if at once.
+    /// Whether [`Self::handle_timeout`] has something to do, now that somebody is awake.
+    #[must_use]
+    pub fn is_due(&self, now: Time) -> bool {
+        self.prober.is_due(now) || self.poll_timeout().is_some_and(|due| due <= now)
+    }
+
+    /// When [`Self::handle_timeout`] has something to do at the latest; past if at once.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Time> {
         [

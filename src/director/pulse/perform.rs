@@ -24,7 +24,7 @@ impl Work {
     /// have been looked after again.
     pub(super) fn carry_out(&mut self, now: Time) {
         self.drain(now);
-        if self.vips.poll_timeout().is_some_and(|due| due <= now) {
+        if self.vips.is_due(now) {
             self.vips.handle_timeout(now);
         }
         while let Some(output) = self.vips.poll_output() {

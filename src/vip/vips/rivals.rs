@@ -109,7 +109,7 @@ impl<H: Host> Vips<H> {
     pub(super) fn ask(&mut self, now: Time) {
         if self.prober.is_empty() {
             self.listening = false;
-        } else if self.prober.poll_timeout().is_some_and(|due| due <= now) {
+        } else if self.prober.is_due(now) {
             self.hear(now);
             self.prober.handle_timeout(now);
         }
