@@ -22,6 +22,8 @@ const IDLE_AUDIT: Duration = Duration::from_secs(10);
 const SHARE: u32 = 20;
 /// And this part while there is always something to be changed.
 const BUSY_SHARE: u32 = 4;
+/// So many changes of others are told one by one each time.
+const TOLD: usize = 10;
 /// But no change waits longer for others.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -191,8 +193,12 @@ impl<K: Kernel, H: Host> Work<K, H> {
         }
         if self.settled == Some(wanted.generation) {
             self.report.drift += changes.len() as u64;
-            for change in &changes {
+            for change in changes.iter().take(TOLD) {
                 tracing::warn!(%change, "somebody else changed the IPVS table; mending it");
+            }
+            let more = changes.len().saturating_sub(TOLD);
+            if more > 0 {
+                tracing::warn!(more, "and changed more of it; mending that too");
             }
         }
         // Whatever happens from here on, the next run must know what may be ours.

@@ -15,8 +15,10 @@ use crate::cluster::heartbeat::{Heartbeat, Role};
 /// Within so long whoever is offered a group claims it, on a good day.
 pub(super) const CLAIM: Time = MAX_DELAY.saturating_add(MAX_LATENESS).saturating_mul(2);
 
-/// So many heartbeats a director sends within a keepalive at most.
-const MOST_SAID: usize = 40;
+/// So many heartbeats a director sends within a keepalive at most. Five that were apart and are
+/// together again, each with something to say of two groups to each, with an operator's wish
+/// beside, have been seen to need 41; where each answers the others' answers, it is thousands.
+const MOST_SAID: usize = 80;
 
 /// What has been seen so far.
 #[derive(Default)]
