@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::Error;
 use super::dropped::DroppedLog;
 use super::events::{History, What};
-use super::fitness::Reach;
+use super::fitness::{Reach, Services};
 use super::guard::Guard;
 use super::late::LateLog;
 use super::orders::{self, Order};
@@ -66,7 +66,7 @@ pub(super) struct Core {
     complete: BTreeSet<String>,
     wanted: watch::Sender<Arc<Wanted>>,
     /// For each group what the heartbeat thread was told last.
-    ready: BTreeMap<String, bool>,
+    ready: BTreeMap<String, (bool, Services)>,
     pulse: Pulse,
     pulse_reports: mpsc::Receiver<pulse::Report>,
     last_pulse: Option<pulse::Report>,

@@ -17,6 +17,19 @@ pub(super) struct Circumstances<'a> {
     pub(super) links_down: Vec<&'a str>,
     /// How many reachability targets answer; `None` when there are none, or it is not known yet.
     pub(super) reach: Option<Reach>,
+    /// What has become of its virtual services here.
+    pub(super) services: Services,
+}
+
+/// What this host's kernel makes of a group's virtual services.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Services {
+    /// All of them.
+    pub(super) of: usize,
+    /// Those that the kernel refuses, as it lacks a scheduler or IPv6, for example.
+    pub(super) refused: usize,
+    /// None of them can be worked on.
+    pub(super) broken: bool,
 }
 
 /// How many of the reachability targets answer.
@@ -59,6 +72,23 @@ impl Circumstances<'_> {
                 0 if of == 1 => "does not reach its target".to_owned(),
                 0 => format!("reaches none of {of} targets"),
                 _ => format!("reaches {reached} of {of} targets"),
+            });
+        }
+        let Services {
+            of,
+            refused,
+            broken,
+        } = self.services;
+        if of > 0 && broken {
+            fitness = Fitness::UNFIT;
+            amiss.push("cannot work on the IPVS table".to_owned());
+        } else if refused > 0 {
+            // What is refused here is so most likely by every kernel: somebody must have the VIPs.
+            let least = Fitness(1);
+            fitness = fitness.min(share(of.saturating_sub(refused), of).max(least));
+            amiss.push(match of {
+                1 => "the kernel refuses its service".to_owned(),
+                _ => format!("the kernel refuses {refused} of {of} services"),
             });
         }
         Assessment { fitness, amiss }

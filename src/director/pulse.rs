@@ -242,8 +242,12 @@ impl Work {
         self.ear.hush();
         while let Some(command) = self.ear.next() {
             match command {
-                Command::Ready { group, ready } => {
-                    self.groups.set_ready(&group, ready);
+                Command::Ready {
+                    group,
+                    ready,
+                    services,
+                } => {
+                    self.groups.set_ready(&group, ready, services);
                     self.tell_fitness(now);
                 }
                 Command::Reach(reach) => {

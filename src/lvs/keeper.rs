@@ -49,6 +49,8 @@ pub struct Report {
     pub refusals: Vec<(ServiceKey, String)>,
     /// What prevents any work on the table.
     pub error: Option<String>,
+    /// Something did the time before as well.
+    pub broken: bool,
     /// What became of connection sync and settings.
     pub sync: sync::Report,
     /// Changes of others to the table that have been undone since the start.
@@ -171,6 +173,7 @@ impl<K: Kernel, H: Host> Work<K, H> {
                 None => tracing::info!("the IPVS table can be worked on again"),
             }
         }
+        self.report.broken = error.is_some() && self.report.error.is_some();
         self.report.error = error;
         self.report.clone()
     }

@@ -71,4 +71,26 @@ kernel_test! {
         });
         assert!(farm.ha1.is_active("web") && !farm.ha2.is_active("web"));
     }
+
+    fn a_service_that_the_kernel_refuses_is_told_of_and_its_vip_held_all_the_same(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        let config = lab::farm::config(Mode::Direct, Family::V4, &Settings::default());
+        let config = config.replace("scheduler = \"rr\"", "scheduler = \"ovf\"");
+        farm.ha1.host.write(lab::director::CONFIG, 0o644, &config);
+        let modprobe = farm.ha1.host.sh("cat /proc/sys/kernel/modprobe");
+        farm.ha1.host.sysctl("kernel/modprobe", "/bin/false");
+        farm.ha1.start_alone();
+        farm.ha1.wait_active("web", SOON);
+        let is_told = || {
+            let status = farm.ha1.status().unwrap_or_default().to_string();
+            status.contains("the kernel refuses its service")
+        };
+        until("what is amiss is told", SOON, is_told);
+        assert!(farm.has_vip(&farm.ha1));
+
+        farm.ha1.host.sysctl("kernel/modprobe", modprobe.trim());
+        until("the service is there", SOON, || farm.ha1.table().contains("ovf"));
+        until("nothing is amiss", SOON, || !is_told());
+        assert!(farm.ha1.is_active("web"));
+    }
 }

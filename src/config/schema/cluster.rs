@@ -258,7 +258,10 @@ pub(in super::super) const FAILBACK: Key = Key {
     kind: Kind::Words(&["auto", "manual"]),
     otherwise: Otherwise::Text("auto"),
     doc: "Whether the group goes back by itself to a better director that has returned, or only \
-          when an operator hands it over.",
+          when an operator hands it over. One director is better than another if it is fitter, else \
+          if the group prefers it, else by priority. It is less fit for a group if it reaches fewer \
+          targets, or its kernel refuses services of the group; and unfit, which it gives the group \
+          up for at once, without a link of monitor_links, or if it cannot work on the IPVS table.",
 };
 
 pub(in super::super) const FAILBACK_DELAY: Key = Key {

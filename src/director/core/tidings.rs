@@ -1,13 +1,17 @@
 //! What the core hears of its threads, and what it tells: them, the history and the guard.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ipvs::ServiceKey;
 use probes::Verdict;
 
 use super::{Core, Known};
 use crate::clock::{self, Time};
 use crate::cluster;
+use crate::config::model::Virtual;
 use crate::director::events::What;
+use crate::director::fitness::Services;
 use crate::director::guard::{self, Charge};
 use crate::director::pulse::{self, Command};
 use crate::health::Health;
@@ -120,24 +124,30 @@ impl Core {
         let report = self.table_reports.borrow().clone();
         let programmed =
             report.error.is_none() && report.generation == self.wanted.borrow().generation;
+        let refused: BTreeSet<ServiceKey> = report.refusals.iter().map(|(key, _)| *key).collect();
         for name in self.config.groups.keys() {
-            let mut services = self.config.virtuals.values().filter(|v| v.group == *name);
-            let ready = programmed
-                && services.all(|service| {
-                    let refused = lvs::service_keys(service)
-                        .any(|key| report.refusals.iter().any(|(refused, _)| *refused == key));
-                    !refused && self.verdicts.is_complete(&service.name)
-                });
+            let all = || self.config.virtuals.values().filter(|v| v.group == *name);
+            let is_refused =
+                |service: &&Virtual| lvs::service_keys(service).any(|key| refused.contains(&key));
+            let services = Services {
+                of: all().count(),
+                refused: all().filter(is_refused).count(),
+                broken: report.broken,
+            };
+            let complete = || all().all(|service| self.verdicts.is_complete(&service.name));
+            let ready = programmed && services.refused == 0 && complete();
             // A table that is being changed is one that serves.
-            let known = self.ready.get(name).copied().unwrap_or(false);
-            let ready = ready || (known && report.error.is_none() && !programmed);
-            if ready != known || !self.ready.contains_key(name) {
+            let known = self.ready.get(name);
+            let was_ready = known.is_some_and(|(ready, _)| *ready);
+            let ready = ready || (was_ready && report.error.is_none() && !programmed);
+            if known != Some(&(ready, services)) {
                 let command = Command::Ready {
                     group: name.clone(),
                     ready,
+                    services,
                 };
                 if self.pulse.tell(command) {
-                    self.ready.insert(name.clone(), ready);
+                    self.ready.insert(name.clone(), (ready, services));
                 } else {
                     told = false;
                 }

@@ -35,6 +35,7 @@ fn each_circumstance_has_its_worth_and_its_words() {
         let circumstances = Circumstances {
             links_down: links.to_vec(),
             reach: *reach,
+            services: Services::default(),
         };
         let found = circumstances.assess();
         assert_eq!(found.fitness, Fitness(*fitness), "{circumstances:?}");
@@ -60,4 +61,44 @@ fn whoever_reaches_any_target_is_fit_and_whoever_reaches_more_is_fitter() {
             assert!((0..of).all(|reached| worth(reached) < worth(reached + 1)));
         }
     }
+}
+
+#[test]
+fn failed_services_count_and_refused_ones_never_make_unfit() {
+    let services = |of, refused, broken| {
+        let circumstances = Circumstances {
+            services: Services {
+                of,
+                refused,
+                broken,
+            },
+            ..Circumstances::default()
+        };
+        let Assessment { fitness, amiss } = circumstances.assess();
+        (fitness.0, amiss.join(", "))
+    };
+    let told = |fitness, amiss: &str| (fitness, amiss.to_owned());
+    assert_eq!(services(3, 0, false), told(1000, ""));
+    assert_eq!(services(0, 0, true), told(1000, ""), "it needs no table");
+    let refuses = "the kernel refuses 1 of 4 services";
+    assert_eq!(services(4, 1, false), told(750, refuses));
+    let refuses = "the kernel refuses 2 of 2 services";
+    assert_eq!(services(2, 2, false), told(1, refuses));
+    assert_eq!(
+        services(1, 1, false),
+        told(1, "the kernel refuses its service")
+    );
+    let broken = "cannot work on the IPVS table";
+    assert_eq!(services(4, 1, true), told(0, broken));
+
+    let cut_off = Circumstances {
+        reach: reach(0, 2),
+        services: Services {
+            of: 1,
+            refused: 1,
+            broken: false,
+        },
+        ..Circumstances::default()
+    };
+    assert!(!cut_off.assess().fitness.is_fit());
 }

@@ -9,7 +9,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::oneshot;
 
 use crate::cluster::Answer;
-use crate::director::fitness::Reach;
+use crate::director::fitness::{Reach, Services};
 
 /// Commands that may wait to be obeyed.
 const COMMANDS: usize = 256;
@@ -23,6 +23,8 @@ pub(in crate::director) enum Command {
         group: String,
         /// Whether they have.
         ready: bool,
+        /// What has become of its services.
+        services: Services,
     },
     /// How many of the reachability targets answer.
     Reach(Reach),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Time;
 use crate::config::model::{Config, Vip};
-use crate::director::fitness::{Assessment, Circumstances, Reach};
+use crate::director::fitness::{Assessment, Circumstances, Reach, Services};
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +30,7 @@ pub(super) struct Group {
     /// So many of its VIPs, in their order, have been found to have arrived.
     arrived: usize,
     ready: bool,
+    services: Services,
     /// What makes this director less than fully fit for it.
     amiss: Vec<String>,
 }
@@ -94,6 +95,7 @@ impl Groups {
                 patience: group.ask_first,
                 arrived: 0,
                 ready: false,
+                services: Services::default(),
                 amiss: Vec::new(),
             };
             (name.clone(), group)
@@ -163,10 +165,12 @@ impl Groups {
         self.groups.iter()
     }
 
-    /// Whether a group's probes have run and its table is programmed.
-    pub(super) fn set_ready(&mut self, name: &str, ready: bool) {
+    /// Whether a group's probes have run and its table is programmed, and what has become of its
+    /// services.
+    pub(super) fn set_ready(&mut self, name: &str, ready: bool, services: Services) {
         if let Some(group) = self.groups.get_mut(name) {
             group.ready = ready;
+            group.services = services;
         }
     }
 
@@ -181,6 +185,7 @@ impl Groups {
             let circumstances = Circumstances {
                 links_down: links.filter(|link| !is_up(link)).collect(),
                 reach,
+                services: group.services,
             };
             let assessment = circumstances.assess();
             let news = group.amiss != assessment.amiss;

@@ -113,3 +113,20 @@ fn what_is_wanted_anew_meanwhile_is_settled_in_the_next_round() {
     assert_eq!(report.drift, 0);
     assert_eq!(work.owned.keys(), &BTreeSet::from([key(80), key(443)]));
 }
+
+#[test]
+fn a_table_that_cannot_be_worked_on_twice_in_turn_is_broken() {
+    let (mut work, _folder) = work(Fake::default());
+    let wanted = wanted(1, table(&[80], 1));
+    let mut round = |fails: bool| {
+        work.kernel.fault = fails.then_some(ipvs::Error::NoIpvs);
+        let report = work.round(&wanted, || false);
+        (report.error.is_some(), report.broken)
+    };
+    assert_eq!(round(true), (true, false), "it may pass");
+    assert_eq!(round(false), (false, false));
+    assert_eq!(round(true), (true, false));
+    assert_eq!(round(true), (true, true));
+    assert_eq!(round(true), (true, true));
+    assert_eq!(round(false), (false, false));
+}

@@ -24,6 +24,7 @@ fn groups() -> Groups {
         patience: Duration::from_millis(300),
         arrived: 0,
         ready: false,
+        services: Services::default(),
         amiss: Vec::new(),
     };
     Groups {
@@ -123,14 +124,14 @@ fn a_group_that_nobody_configured_has_nothing() {
     let mut groups = groups();
     assert_eq!(groups.raise("db"), []);
     assert_eq!(groups.patience("db"), Duration::ZERO);
-    groups.set_ready("db", true);
+    groups.set_ready("db", true, Services::default());
     assert_eq!(advance(&mut groups, |_| HERE), []);
 }
 
 #[test]
 fn what_is_amiss_is_news_once() {
     let mut groups = groups();
-    groups.set_ready("web", true);
+    groups.set_ready("web", true, Services::default());
     let news = |assessed: &[Assessed]| -> Vec<(String, bool, bool)> {
         let each = |it: &Assessed| (it.group.clone(), it.ready, it.news);
         assessed.iter().map(each).collect()
@@ -141,4 +142,22 @@ fn what_is_amiss_is_news_once() {
     assert_eq!(groups.amiss()["web"], ["eth0 has no carrier"]);
     let second = groups.assess(None, |_| false);
     assert_eq!(news(&second), [mail, ("web".to_owned(), true, false)]);
+}
+
+#[test]
+fn whoever_cannot_work_on_the_table_is_unfit_for_what_needs_it() {
+    let mut groups = groups();
+    let services = |of| Services {
+        of,
+        refused: 0,
+        broken: true,
+    };
+    groups.set_ready("web", false, services(2));
+    groups.set_ready("mail", false, services(0));
+    let fit = |it: &Assessed| it.assessment.fitness.is_fit();
+    let assessed = groups.assess(None, |_| true);
+    assert_eq!(assessed.iter().map(fit).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(groups.amiss()["web"], ["cannot work on the IPVS table"]);
+    groups.set_ready("web", true, Services::default());
+    assert!(groups.assess(None, |_| true).iter().all(fit));
 }
