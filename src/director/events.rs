@@ -129,6 +129,8 @@ pub enum What {
         addresses_after_us: Option<u64>,
         announced_after_us: Option<u64>,
     },
+    /// The first packet to VIPs of a group that has been taken has come, so long after the claim.
+    FirstPacket { group: String, after_us: u64 },
     /// All VIPs of a group are on this host.
     VipsHere { group: String, vips: usize },
     /// None is any more.
@@ -299,6 +301,7 @@ impl From<Takeover> for What {
             suspected_before_us,
             addresses_after_us,
             announced_after_us,
+            first_packet_after_us: _,
         } = takeover;
         Self::Takeover {
             group,

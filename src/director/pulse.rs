@@ -10,6 +10,7 @@ mod groups;
 mod perform;
 mod report;
 mod takeover;
+mod witnesses;
 
 pub(super) use command::{Command, Teller};
 pub(super) use report::Report;
@@ -37,6 +38,7 @@ use command::Ear;
 use groups::Groups;
 use report::{Known, Reporter};
 use takeover::Chronicle;
+use witnesses::Witnesses;
 
 /// So many turns in a row may find something due at once. More would be a fault of ours, which at
 /// real-time priority must not take the host with it.
@@ -75,7 +77,7 @@ impl Pulse {
     ) -> io::Result<(Self, mpsc::Receiver<Report>)> {
         let (teller, ear) = command::channel()?;
         let (reporter, receiver) = Reporter::new();
-        let mut work = Work::new(parts, config, ear, reporter);
+        let mut work = Work::new(parts, config, ear, reporter, Witnesses::new()?);
         let thread = std::thread::Builder::new()
             .name("heartbeat".to_owned())
             .spawn(move || {
@@ -118,6 +120,7 @@ struct Work {
     reporter: Reporter,
     sent: u64,
     chronicle: Chronicle,
+    witnesses: Witnesses,
     /// Operators who wait for an answer.
     asked: BTreeMap<u64, oneshot::Sender<Answer>>,
     last_asked: u64,
@@ -131,7 +134,13 @@ struct Work {
 }
 
 impl Work {
-    fn new(parts: Parts, config: &Config, ear: Ear, reporter: Reporter) -> Self {
+    fn new(
+        parts: Parts,
+        config: &Config,
+        ear: Ear,
+        reporter: Reporter,
+        witnesses: Witnesses,
+    ) -> Self {
         let Parts {
             paths,
             vips,
@@ -151,6 +160,7 @@ impl Work {
             reporter,
             sent: 0,
             chronicle: Chronicle::default(),
+            witnesses,
             asked: BTreeMap::new(),
             last_asked: 0,
             stations: BTreeSet::new(),
@@ -170,6 +180,7 @@ impl Work {
         loop {
             self.beats.beat();
             let now = clock::now();
+            self.note_first_packets(now);
             // What waits in the sockets comes first: after a pause it tells whether anybody has
             // taken over (see the machine's contract).
             self.receive(now, &woken);
@@ -302,6 +313,7 @@ impl Work {
             self.vips.poll_timeout(),
             self.paths.poll_timeout(),
             self.groups.poll_timeout(),
+            self.witnesses.poll_timeout(),
             Some(self.reporter.due()),
         ];
         let due = due
@@ -325,9 +337,11 @@ impl Work {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(limit.subsec_nanos()),
         };
+        let paths = self.paths.fds().count();
         let mut fds: Vec<PollFd<'_>> = self
             .paths
             .fds()
+            .chain(self.witnesses.fds())
             .chain([self.vips.as_fd(), self.ear.as_fd()])
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
@@ -336,6 +350,7 @@ impl Work {
         let mut readable: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         let called = readable.pop().unwrap_or(true);
         let told = readable.pop().unwrap_or(true);
+        readable.truncate(paths);
         if told {
             self.vips.handle_readable(clock::now());
         }

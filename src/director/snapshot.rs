@@ -82,6 +82,10 @@ pub struct Takeover {
     pub addresses_after_us: Option<u64>,
     /// When the last of them had been announced: microseconds after the claim; `None` until then.
     pub announced_after_us: Option<u64>,
+    /// When the first packet to one of them came here: microseconds after the claim; `None` until
+    /// then, and if none came within 10 s.
+    #[serde(default)]
+    pub first_packet_after_us: Option<u64>,
 }
 
 /// A director as this one knows it.

@@ -36,6 +36,7 @@ struct Record {
     claimed: Claimed,
     addresses: Option<Time>,
     announced: Option<Time>,
+    first_packet: Option<Time>,
 }
 
 impl Takeovers {
@@ -48,6 +49,7 @@ impl Takeovers {
             claimed,
             addresses: None,
             announced: None,
+            first_packet: None,
         });
     }
 
@@ -68,6 +70,13 @@ impl Takeovers {
             }
         }
         completed
+    }
+
+    /// The first packet to the VIPs of a group has come; how many microseconds after the claim.
+    pub(super) fn first_packet(&mut self, group: &str, now: Time) -> Option<u64> {
+        let record = self.latest(group)?;
+        record.first_packet = Some(now);
+        Some(micros::of(now.saturating_sub(record.claimed.at)))
     }
 
     /// Whether [`announced`](Self::announced) would complete any.
@@ -113,6 +122,7 @@ impl Record {
             suspected_before_us: before(suspected),
             addresses_after_us: after(self.addresses),
             announced_after_us: after(self.announced),
+            first_packet_after_us: after(self.first_packet),
         }
     }
 }
@@ -157,6 +167,14 @@ mod tests {
         assert_eq!(done.addresses_after_us, Some(2_000));
         assert_eq!(done.announced_after_us, Some(3_000));
         assert_eq!(takeovers.announced(Duration::from_secs(12)), []);
+        assert_eq!(done.first_packet_after_us, None);
+        let first = Duration::from_millis(10_004);
+        assert_eq!(takeovers.first_packet("mail", first), None);
+        assert_eq!(takeovers.first_packet("web", first), Some(4_000));
+        let [served] = &takeovers.at(first)[..] else {
+            panic!("one");
+        };
+        assert_eq!(served.first_packet_after_us, Some(4_000));
         assert_eq!(
             takeovers.at(Duration::from_secs(12))[0].age,
             Duration::from_secs(2)

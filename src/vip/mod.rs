@@ -35,6 +35,7 @@ mod release;
 pub mod route;
 pub mod table;
 mod vips;
+mod witness;
 
 pub use answers::Answer;
 pub use duties::{Place, RETRY};
@@ -43,3 +44,4 @@ pub use packet::{Envelope, PacketSocket};
 pub use problem::{Action, Problem, Shown};
 pub use release::{Released, release};
 pub use vips::{CHUNK, Counts, Output, Vips};
+pub use witness::Witness;

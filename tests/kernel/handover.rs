@@ -210,6 +210,10 @@ kernel_test! {
         let taken = taken();
         assert_eq!(taken["epoch"].as_u64(), Some(2));
         assert!(taken["announced_after_us"].as_u64() >= taken["addresses_after_us"].as_u64());
+        let first = || farm.ha2.status().unwrap_or_default()["takeovers"][0]["first_packet_after_us"].as_u64();
+        until("its first packet has come", SOON, || first().is_some());
+        let events = farm.ha2.caribe(&["events"]);
+        assert!(events.contains("first packet for web, "), "{events}");
 
         // ha2 stands by: the group goes back, though ha1 has given it away by command.
         let begin = Instant::now();

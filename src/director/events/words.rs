@@ -42,6 +42,7 @@ impl What {
             | Self::GroupStandby { .. }
             | Self::GroupConflictOver { .. }
             | Self::Takeover { .. }
+            | Self::FirstPacket { .. }
             | Self::VipsHere { .. }
             | Self::VipsGone { .. }
             | Self::VipYielded { .. }
@@ -160,6 +161,10 @@ impl fmt::Display for What {
                 write!(f, ": {}", amiss.join(", "))
             }
             Self::Takeover { .. } => self.takeover(f),
+            Self::FirstPacket { group, after_us } => {
+                let after = ms(*after_us);
+                write!(f, "first packet for {group}, {after} ms after the claim")
+            }
             Self::VipsHere { group, vips } => write!(f, "VIPs of {group} are here: {vips}"),
             Self::VipsGone { group, vips } => write!(f, "VIPs of {group} are gone: {vips}"),
             Self::VipLost { address, interface } => {

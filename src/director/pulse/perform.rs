@@ -171,6 +171,7 @@ impl Work {
                     Ask::Beside => self.vips.try_put(vips, patience, now),
                     Ask::First => self.vips.claim(vips, patience, now),
                 }
+                self.witnesses.call(&name, vips, now);
             }
             Output::Quiet {
                 group: name,
@@ -193,6 +194,7 @@ impl Work {
                     reason: why.to_string(),
                 };
                 self.reporter.happened(what, now);
+                self.witnesses.dismiss(&name);
                 self.vips.take(self.groups.release(&name), now);
             }
             Output::Announce { group: name } => {
@@ -239,6 +241,19 @@ impl Work {
             self.reporter.happened(takeover.into(), now);
         }
         self.reporter.note();
+    }
+
+    /// Notes for which groups the first packet has come.
+    pub(super) fn note_first_packets(&mut self, now: Time) {
+        for group in self.witnesses.take(now) {
+            let Some(after_us) = self.chronicle.first_packet(&group, now) else {
+                continue;
+            };
+            tracing::info!(group, after_us, "first packet");
+            let what = What::FirstPacket { group, after_us };
+            self.reporter.happened(what, now);
+            self.reporter.note();
+        }
     }
 
     fn observe(&mut self, output: vip::Output, now: Time) {

@@ -92,6 +92,11 @@ impl Chronicle {
         self.takeovers.announced(now)
     }
 
+    /// The first packet to the VIPs of a group has come: microseconds after the claim.
+    pub(super) fn first_packet(&mut self, group: &str, now: Time) -> Option<u64> {
+        self.takeovers.first_packet(group, now)
+    }
+
     /// The latest ones.
     pub(super) fn takeovers(&self) -> &Takeovers {
         &self.takeovers
