@@ -33,6 +33,8 @@ pub(super) struct Checks {
     hearsay: BTreeMap<(usize, u64, usize, String), Hearsay>,
     /// What is being told to a run right now.
     pub(super) hearing: Option<(Datagram, Heartbeat)>,
+    /// When a director that had just begun to know its peers took a group.
+    pub(super) began: BTreeMap<(usize, String), Time>,
     /// When a director was last active.
     active: BTreeMap<(usize, &'static str), Time>,
     /// Two that are active and hear each other.
@@ -211,12 +213,14 @@ impl World {
             let clash = hosts.clone().find_map(|a| {
                 let with = |b: &usize| holds(b) && self.understand(a, *b);
                 let b = holds(&a).then(|| (a + 1..hosts.end).find(with))??;
-                Some((NAMES[a], NAMES[b]))
+                Some([a, b])
             });
             if let Some(both) = clash
                 && self.is_clean()
                 && self.is_told()
+                && !self.has_crossed(both, group)
             {
+                let both = both.map(|i| NAMES[i]);
                 return Err(format!("{both:?} hold {group} on a good network"));
             }
             if let Some(due) = self.checks.due.get(group).copied()
@@ -237,6 +241,26 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether one took a group as it began, and the other while that claim was on its way: each
+    /// before it could know, and one of them is about to leave it again.
+    fn has_crossed(&self, both: [usize; 2], group: &str) -> bool {
+        let took = both.map(|i| {
+            let mut moves = self.report.moves.iter().rev();
+            let last = moves.find(|(_, who, what, takes)| *who == i && what == group && *takes);
+            last.map(|(at, ..)| *at)
+        });
+        let [Some(one), Some(other)] = took else {
+            return false;
+        };
+        let began = both.iter().zip([one, other]).any(|(i, at)| {
+            let began = self.checks.began.get(&(*i, group.to_owned()));
+            began == Some(&at)
+        });
+        let travel = MAX_DELAY + MAX_LATENESS;
+        let last = one.max(other);
+        began && last - one.min(other) <= travel && self.now <= last + travel + MAX_RELEASE
     }
 
     fn check_conflict(&mut self, a: usize, b: usize, group: &'static str) -> Result<(), String> {

@@ -17,6 +17,10 @@ impl World {
         epoch: u64,
         why: &Taken,
     ) -> Result<(), String> {
+        if *why == Taken::Start {
+            let key = (i, group.to_owned());
+            self.checks.began.insert(key, self.now);
+        }
         let told = |what: String| {
             Err(format!(
                 "{:?}: {} takes {group} ({why:?}) {what}",
@@ -169,7 +173,8 @@ impl World {
                 }
             }
             Left::Conflict { rival } | Left::Deaf { rival } => {
-                if self.is_clean() && self.is_told() {
+                let both = [i, index(rival)];
+                if self.is_clean() && self.is_told() && !self.has_crossed(both, group) {
                     return told("on a good network");
                 }
                 let active = self.checks.active.get(&(index(rival), name_of(group)));
