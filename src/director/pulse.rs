@@ -77,7 +77,13 @@ impl Pulse {
     ) -> io::Result<(Self, mpsc::Receiver<Report>)> {
         let (teller, ear) = command::channel()?;
         let (reporter, receiver) = Reporter::new();
-        let mut work = Work::new(parts, config, ear, reporter, Witnesses::new()?);
+        let mut work = Work::new(
+            parts,
+            config,
+            ear,
+            reporter,
+            Witnesses::new(teller.clone())?,
+        );
         let thread = std::thread::Builder::new()
             .name("heartbeat".to_owned())
             .spawn(move || {
@@ -276,6 +282,7 @@ impl Work {
                     self.machine.handle(Input::Standby { id, group, on }, now);
                     self.reporter.note();
                 }
+                Command::Witness { group, witness } => self.witnesses.admit(group, witness, now),
                 Command::Report { question } => self.reporter.ask(question),
                 Command::Stop => self.machine.handle(Input::Stop, now),
             }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::cluster::Answer;
 use crate::director::fitness::{Reach, Services};
+use crate::vip::Witness;
 
 /// Commands that may wait to be obeyed.
 const COMMANDS: usize = 256;
@@ -25,6 +26,13 @@ pub(in crate::director) enum Command {
         ready: bool,
         /// What has become of its services.
         services: Services,
+    },
+    /// The first packet for a group that was taken can be seen.
+    Witness {
+        /// The group.
+        group: String,
+        /// Who sees it.
+        witness: Witness,
     },
     /// How many of the reachability targets answer.
     Reach(Reach),

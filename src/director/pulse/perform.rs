@@ -171,7 +171,7 @@ impl Work {
                     Ask::Beside => self.vips.try_put(vips, patience, now),
                     Ask::First => self.vips.claim(vips, patience, now),
                 }
-                self.witnesses.call(&name, vips, now);
+                self.witnesses.call(&name, vips);
             }
             Output::Quiet {
                 group: name,

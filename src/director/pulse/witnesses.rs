@@ -1,10 +1,13 @@
 //! Who waits for the first packet of a group that has just been taken.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use super::command::{Command, Teller};
 use crate::clock::Time;
 use crate::config::model::Vip;
 use crate::vip::Witness;
@@ -17,9 +20,10 @@ const MOST: usize = 8;
 /// The groups whose first packet is waited for.
 #[derive(Debug)]
 pub(super) struct Witnesses {
+    /// Those whose VIPs are being put, or are here.
+    called: BTreeSet<String>,
     waiting: Vec<Waiting>,
-    /// To whoever has the time to close a packet socket, which waits for a grace period.
-    closer: Sender<Witness>,
+    usher: Sender<Errand>,
 }
 
 #[derive(Debug)]
@@ -29,43 +33,60 @@ struct Waiting {
     until: Time,
 }
 
+/// What has time, and takes some: the kernel translates a program for a packet socket that is
+/// opened, and waits for a grace period before it closes one.
+#[derive(Debug)]
+enum Errand {
+    Open(String, Vec<IpAddr>),
+    Close(Witness),
+}
+
 impl Witnesses {
-    /// Nobody waits.
+    /// Nobody waits. Who opens sockets in a thread of its own has each [admitted](Self::admit) by
+    /// `teller`.
     ///
     /// # Errors
     ///
     /// When the system has no thread to give.
-    pub(super) fn new() -> io::Result<Self> {
-        let (closer, done) = channel::<Witness>();
+    pub(super) fn new(teller: Teller) -> io::Result<Self> {
+        let (usher, errands) = channel();
         std::thread::Builder::new()
-            .name("closer".to_owned())
-            .spawn(move || done.into_iter().for_each(drop))?;
+            .name("usher".to_owned())
+            .spawn(move || errands.into_iter().for_each(|errand| run(errand, &teller)))?;
         Ok(Self {
+            called: BTreeSet::new(),
             waiting: Vec::new(),
-            closer,
+            usher,
         })
     }
 
-    /// Waits for the first packet to a group's VIPs.
-    pub(super) fn call(&mut self, group: &str, vips: &[Vip], now: Time) {
+    /// Waits for the first packet to a group's VIPs, as soon as can be.
+    pub(super) fn call(&mut self, group: &str, vips: &[Vip]) {
         self.dismiss(group);
-        if self.waiting.len() >= MOST {
-            return;
+        if self.called.len() < MOST {
+            self.called.insert(group.to_owned());
+            let addresses = vips.iter().map(|vip| vip.address.addr()).collect();
+            self.send(Errand::Open(group.to_owned(), addresses));
         }
-        match Witness::open(vips.iter().map(|vip| vip.address.addr())) {
-            Ok(witness) => self.waiting.push(Waiting {
-                group: group.to_owned(),
+    }
+
+    /// Takes over the socket that sees a group's first packet, if it is wanted still.
+    pub(super) fn admit(&mut self, group: String, witness: Witness, now: Time) {
+        if self.called.contains(&group) {
+            let until = now + PATIENCE;
+            self.waiting.push(Waiting {
+                group,
                 witness,
-                until: now + PATIENCE,
-            }),
-            Err(error) => {
-                tracing::debug!(group, error = %words::of(&error), "first packet not waited for");
-            }
+                until,
+            });
+        } else {
+            self.send(Errand::Close(witness));
         }
     }
 
     /// A group is left.
     pub(super) fn dismiss(&mut self, group: &str) {
+        self.called.remove(group);
         self.release(|waiting| waiting.group == group);
     }
 
@@ -91,11 +112,31 @@ impl Witnesses {
 
     fn release(&mut self, goes: impl Fn(&Waiting) -> bool) -> Vec<String> {
         let gone = self.waiting.extract_if(.., |waiting| goes(waiting));
-        gone.map(|waiting| {
-            // If the closer is gone, so is the daemon.
-            let _ = self.closer.send(waiting.witness);
+        let gone: Vec<Waiting> = gone.collect();
+        let close = |waiting: Waiting| {
+            self.called.remove(&waiting.group);
+            self.send(Errand::Close(waiting.witness));
             waiting.group
-        })
-        .collect()
+        };
+        gone.into_iter().map(close).collect()
+    }
+
+    fn send(&self, errand: Errand) {
+        // Without the usher, nobody waits for first packets.
+        let _ = self.usher.send(errand);
+    }
+}
+
+fn run(errand: Errand, teller: &Teller) {
+    match errand {
+        Errand::Open(group, vips) => match Witness::open(vips) {
+            Ok(witness) => {
+                teller.tell(Command::Witness { group, witness });
+            }
+            Err(error) => {
+                tracing::debug!(group, error = %words::of(&error), "first packet not waited for");
+            }
+        },
+        Errand::Close(witness) => drop(witness),
     }
 }
