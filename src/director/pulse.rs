@@ -82,7 +82,7 @@ impl Pulse {
             config,
             ear,
             reporter,
-            Witnesses::new(teller.clone())?,
+            Witnesses::new(config, teller.clone())?,
         );
         let thread = std::thread::Builder::new()
             .name("heartbeat".to_owned())
@@ -282,7 +282,7 @@ impl Work {
                     self.machine.handle(Input::Standby { id, group, on }, now);
                     self.reporter.note();
                 }
-                Command::Witness { group, witness } => self.witnesses.admit(group, witness, now),
+                Command::Witness { group, witness } => self.witnesses.admit(group, witness),
                 Command::Report { question } => self.reporter.ask(question),
                 Command::Stop => self.machine.handle(Input::Stop, now),
             }

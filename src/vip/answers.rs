@@ -8,6 +8,9 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketAddrAny, SocketAddrV6, recvfrom};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
+use super::bpf::{
+    IF_EQUAL, IF_EQUAL_X, LOAD_HALF, LOAD_OCTET, LOAD_WORD, NETWORK, RETURN, TAGGED, TO_X,
+};
 use super::frame::{self, Mac};
 use super::packet::received_by;
 
@@ -98,20 +101,6 @@ fn read(socket: &Socket, mut with: impl FnMut(&[u8], Option<&SocketAddrAny>)) {
         }
     }
 }
-
-// Classic BPF (networking/filter.rst of the kernel): the codes of the instructions used.
-const LOAD_WORD: u16 = 0x20;
-const LOAD_HALF: u16 = 0x28;
-const LOAD_OCTET: u16 = 0x30;
-const TO_X: u16 = 0x07;
-const IF_EQUAL: u16 = 0x15;
-const IF_EQUAL_X: u16 = 0x1d;
-const RETURN: u16 = 0x06;
-/// Where the kernel shows whether a frame bears the tag of a VLAN that the host doesn't have
-/// (`SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT`).
-const TAGGED: u32 = 0xffff_f000 + 48;
-/// Where it shows the network header (`SKF_NET_OFF`).
-const NETWORK: u32 = 0xfff0_0000;
 
 /// A reply, or a request for the sender's own address, in a network that the host is in.
 const ARP_CLAIMS: [SockFilter; 11] = [

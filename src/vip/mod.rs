@@ -22,6 +22,7 @@
 
 pub mod announcer;
 mod answers;
+mod bpf;
 pub mod carrier;
 mod duties;
 pub mod frame;

@@ -84,10 +84,23 @@ pub(super) fn received_by(from: &SocketAddrAny) -> Option<u32> {
     u32::try_from(address.sll_ifindex).ok()
 }
 
-/// `struct sockaddr_ll` as packet(7) wants it for sending whole frames.
-struct LinkAddress(libc::sockaddr_ll);
+/// `struct sockaddr_ll` as packet(7) wants it for sending whole frames, and for receiving.
+pub(super) struct LinkAddress(libc::sockaddr_ll);
 
 impl LinkAddress {
+    /// Of packets of every protocol, on every interface.
+    pub(super) fn everything() -> Self {
+        Self(libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+            sll_ifindex: 0,
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 0,
+            sll_addr: [0; 8],
+        })
+    }
+
     fn of(envelope: &Envelope) -> Self {
         let ethertype = match envelope.frame.get(12..14) {
             Some(&[high, low]) => u16::from_ne_bytes([high, low]),

@@ -4,58 +4,62 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, recv};
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+use rustix::net::{RecvFlags, bind, recv};
+use socket2::{Domain, SockFilter, Socket, Type};
 
-/// `ETH_P_ALL` as packet(7) wants it, in network order.
-const EVERYTHING: i32 = 0x0003_u16.to_be() as i32;
+use super::bpf::{AND, GO, IF_EQUAL, KIND, LOAD_OCTET, LOAD_WORD, RETURN};
+use super::packet::LinkAddress;
+
 /// So many VIPs of each family are looked for; the kernel takes 4,096 instructions.
 const MOST: usize = 64;
-/// What comes before the filter is there is forgotten, up to so many packets.
-const BEFORE: usize = 256;
 
 /// A packet socket that has room for nothing but packets to some VIPs.
 ///
-/// It costs each packet of the host a look as long as it lives, and the kernel a grace period to
-/// drop it: whoever must not wait has somebody else do that.
+/// To open one takes the kernel a translation of a program, and to drop one a grace period and the
+/// removal of the program from its memory, for which every packet of the host may wait: do neither
+/// in a takeover.
 #[derive(Debug)]
 pub struct Witness(Socket);
 
 impl Witness {
-    /// Looks for packets that come to this host for some of the addresses: the first 64 of each
-    /// family.
+    /// Is to see packets for some of the addresses: the first 64 of each family. It sees none, and
+    /// costs nothing, until it looks.
     ///
     /// # Errors
     ///
     /// Without `CAP_NET_RAW`, or when no more sockets can be had.
     pub fn open(vips: impl IntoIterator<Item = IpAddr>) -> io::Result<Self> {
-        let kind = Type::DGRAM.nonblocking();
-        let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(EVERYTHING)))?;
+        let socket = Socket::new(Domain::PACKET, Type::DGRAM.nonblocking(), None)?;
         let program: Vec<SockFilter> = filter(vips)
             .into_iter()
             .map(|(code, equal, other, k)| SockFilter::new(code, equal, other, k))
             .collect();
         socket.attach_filter(&program)?;
-        let witness = Self(socket);
-        for _ in 0..BEFORE {
-            if !witness.has_seen() {
-                break;
-            }
-        }
-        Ok(witness)
+        // The least that the kernel gives: more than one packet is of no use.
+        socket.set_recv_buffer_size(0)?;
+        Ok(Self(socket))
     }
 
-    /// Whether there was such a packet, not told of yet.
+    /// From now on sees what comes to this host, which costs each packet a look, whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no memory.
+    pub fn look(&self) -> io::Result<()> {
+        Ok(bind(&self.0, &LinkAddress::everything())?)
+    }
+
+    /// Whether there was such a packet.
     #[must_use]
     pub fn has_seen(&self) -> bool {
-        let seen = recv(&self.0, &mut [0; 1][..], RecvFlags::DONTWAIT);
-        !matches!(seen, Err(Errno::AGAIN))
+        // Left where it is, it keeps others from coming in after it.
+        let look = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        recv(&self.0, &mut [0; 1][..], look).is_ok()
     }
 }
 
 impl AsFd for Witness {
-    /// Readable when there is such a packet.
+    /// Readable from the first such packet on.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -64,15 +68,6 @@ impl AsFd for Witness {
 /// A code, how far to go if it is so and if not, and what it is about (`struct sock_filter`).
 type Instruction = (u16, u8, u8, u32);
 
-// Classic BPF (networking/filter.rst of the kernel): the codes of the instructions used.
-const LOAD_WORD: u16 = 0x20;
-const LOAD_OCTET: u16 = 0x30;
-const AND: u16 = 0x54;
-const GO: u16 = 0x05;
-const IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
-/// Where the kernel shows to whom a packet goes (`SKF_AD_OFF + SKF_AD_PKTTYPE`): 0 is this host.
-const KIND: u32 = 0xffff_f000 + 4;
 const TAKE: Instruction = (RETURN, 0, 0, u32::MAX);
 const DROP: Instruction = (RETURN, 0, 0, 0);
 /// Where an IPv4 header has the destination (RFC 791), and an IPv6 header (RFC 8200).

@@ -27,7 +27,7 @@ pub(in crate::director) enum Command {
         /// What has become of its services.
         services: Services,
     },
-    /// The first packet for a group that was taken can be seen.
+    /// The first packet for a group can be seen, once it is taken.
     Witness {
         /// The group.
         group: String,

@@ -171,7 +171,7 @@ impl Work {
                     Ask::Beside => self.vips.try_put(vips, patience, now),
                     Ask::First => self.vips.claim(vips, patience, now),
                 }
-                self.witnesses.call(&name, vips);
+                self.witnesses.call(&name, now);
             }
             Output::Quiet {
                 group: name,
@@ -194,7 +194,7 @@ impl Work {
                     reason: why.to_string(),
                 };
                 self.reporter.happened(what, now);
-                self.witnesses.dismiss(&name);
+                self.witnesses.dismiss(&name, now);
                 self.vips.take(self.groups.release(&name), now);
             }
             Output::Announce { group: name } => {

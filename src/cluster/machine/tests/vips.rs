@@ -68,14 +68,7 @@ fn a_group_that_a_third_says_is_held_has_been_held() {
 #[test]
 fn what_is_offered_and_not_claimed_was_held_all_the_while() {
     let mut net = Net::pair();
-    net.tell(
-        "a",
-        Input::Handover {
-            id: 1,
-            group: name("g"),
-            to: None,
-        },
-    );
+    net.hand_over("a", None);
     net.machines.remove("b");
     net.run_for(millis(2000));
     assert_eq!(asked(&net, "a"), [Ask::Nobody]);
@@ -102,14 +95,7 @@ fn strangers_are_looked_for_while_another_director_has_the_group_and_when_it_is_
     net.run_for(millis(2000));
     assert_eq!(watched(&net, "b"), 2, "heard again");
 
-    net.tell(
-        "a",
-        Input::Handover {
-            id: 1,
-            group: name("g"),
-            to: None,
-        },
-    );
+    net.hand_over("a", None);
     net.run_for(millis(3000));
     assert_eq!(net.active(), ["b"]);
     assert_eq!([watched(&net, "a"), watched(&net, "b")], [1, 2]);
