@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::snapshot::Takeover;
 use crate::clock::{Time, micros};
 
-/// So many are kept.
+/// So many are kept, and of each group the latest.
 const KEPT: usize = 16;
 
 /// What is known when a group is claimed.
@@ -34,6 +34,8 @@ pub(super) struct Takeovers(VecDeque<Record>);
 #[derive(Clone, Debug)]
 struct Record {
     claimed: Claimed,
+    /// Of its group.
+    is_latest: bool,
     addresses: Option<Time>,
     announced: Option<Time>,
     first_packet: Option<Time>,
@@ -42,11 +44,17 @@ struct Record {
 impl Takeovers {
     /// A group has been claimed.
     pub(super) fn claim(&mut self, claimed: Claimed) {
-        if self.0.len() >= KEPT {
-            self.0.pop_front();
+        if let Some(before) = self.latest(&claimed.group) {
+            before.is_latest = false;
+        }
+        if self.0.len() >= KEPT
+            && let Some(oldest) = self.0.iter().position(|record| !record.is_latest)
+        {
+            self.0.remove(oldest);
         }
         self.0.push_back(Record {
             claimed,
+            is_latest: true,
             addresses: None,
             announced: None,
             first_packet: None,
@@ -179,6 +187,26 @@ mod tests {
             takeovers.at(Duration::from_secs(12))[0].age,
             Duration::from_secs(2)
         );
+    }
+
+    #[test]
+    fn of_each_group_the_latest_is_kept_whatever_comes_after_it() {
+        let mut takeovers = Takeovers::default();
+        let group = |n: usize| format!("g{n}");
+        for n in 0..40 {
+            takeovers.claim(claimed(&group(n), 1));
+        }
+        for n in 0..40 {
+            takeovers.raised(&group(n), Duration::from_secs(11));
+        }
+        assert_eq!(takeovers.announced(Duration::from_secs(12)).len(), 40);
+        for epoch in 2..=20 {
+            takeovers.claim(claimed("g7", epoch));
+        }
+        let kept = takeovers.at(Time::MAX);
+        let of = |group: &str| kept.iter().filter(|t| t.group == group).count();
+        assert!((0..40).all(|n| of(&group(n)) == 1), "{kept:?}");
+        assert_eq!(kept.last().map(|t| t.epoch), Some(20));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::bpf::{AND, GO, IF_EQUAL, KIND, LOAD_OCTET, LOAD_WORD, RETURN};
 use super::packet::LinkAddress;
 
 /// So many VIPs of each family are looked for; the kernel takes 4,096 instructions.
-const MOST: usize = 64;
+const MOST: usize = 256;
 
 /// A packet socket that has room for nothing but packets to some VIPs.
 ///
@@ -22,7 +22,7 @@ const MOST: usize = 64;
 pub struct Witness(Socket);
 
 impl Witness {
-    /// Is to see packets for some of the addresses: the first 64 of each family. It sees none, and
+    /// Is to see packets for some of the addresses: the first 256 of each family. It sees none, and
     /// costs nothing, until it looks.
     ///
     /// # Errors

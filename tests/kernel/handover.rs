@@ -131,6 +131,15 @@ fn wait_handed_over(farm: &Farm, from: &Director, to: &Director) {
     });
 }
 
+/// Waits until a director has told of the first packet after as many takeovers.
+#[track_caller]
+fn wait_first_packet(director: &Director, takeovers: usize) {
+    until("the first packet is told", SOON, || {
+        let events = director.caribe(&["events"]);
+        events.matches("first packet for web, ").count() == takeovers
+    });
+}
+
 /// Starts both, and waits until they know the servers of both services.
 fn start(farm: &mut Farm) {
     farm.start_pair();
@@ -145,12 +154,15 @@ fn there_and_back(lab: &Lab, family: Family) {
     let (mut farm, _echoes) = farm_with_echo(lab, family);
     start(&mut farm);
     let clients = Clients::start(&farm);
+    wait_first_packet(&farm.ha1, 1);
     farm.ha1.caribe(&["handover", "web"]);
     wait_handed_over(&farm, &farm.ha1, &farm.ha2);
     clients.go_on("ha2 serves");
+    wait_first_packet(&farm.ha2, 1);
     farm.ha2.caribe(&["handover", "web"]);
     wait_handed_over(&farm, &farm.ha2, &farm.ha1);
     clients.go_on("ha1 serves again");
+    wait_first_packet(&farm.ha1, 2);
     clients.have_missed_nothing();
 }
 
@@ -210,10 +222,9 @@ kernel_test! {
         let taken = taken();
         assert_eq!(taken["epoch"].as_u64(), Some(2));
         assert!(taken["announced_after_us"].as_u64() >= taken["addresses_after_us"].as_u64());
-        let first = || farm.ha2.status().unwrap_or_default()["takeovers"][0]["first_packet_after_us"].as_u64();
-        until("its first packet has come", SOON, || first().is_some());
-        let events = farm.ha2.caribe(&["events"]);
-        assert!(events.contains("first packet for web, "), "{events}");
+        wait_first_packet(&farm.ha2, 1);
+        let status = farm.ha2.status().unwrap_or_default();
+        assert!(status["takeovers"][0]["first_packet_after_us"].is_u64(), "{status}");
 
         // ha2 stands by: the group goes back, though ha1 has given it away by command.
         let begin = Instant::now();

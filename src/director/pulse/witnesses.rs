@@ -17,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The kernel has more urgent work so soon after a takeover than to drop a socket with its program,
 /// and to translate the next one's.
 const PAUSE: Duration = Duration::from_secs(1);
-/// So many groups at a time are waited for: each costs every packet of the host a look. And for so
-/// many something is ready: each costs the host a grace period when the daemon ends.
-const MOST: usize = 8;
+/// So many groups at a time are waited for: each costs every packet of the host a look.
+const MOST: usize = 64;
+/// For so many a socket is ready: each costs the host a grace period when the daemon ends.
+const READY: usize = 8;
 
 /// The groups whose first packet is waited for, and what is ready for others.
 #[derive(Debug)]
@@ -84,7 +85,10 @@ impl Witnesses {
             spent: Vec::new(),
             usher,
         };
-        new.vips.keys().take(MOST).for_each(|group| new.open(group));
+        new.vips
+            .keys()
+            .take(READY)
+            .for_each(|group| new.open(group));
         Ok(new)
     }
 
@@ -131,7 +135,7 @@ impl Witnesses {
         let due = self.spent.extract_if(.., |spent| spent.due <= now);
         for Spent { group, witness, .. } in due.collect::<Vec<_>>() {
             self.close(witness);
-            if self.ready.len() < MOST && !self.ready.contains_key(&group) {
+            if self.ready.len() < READY && !self.ready.contains_key(&group) {
                 self.open(&group);
             }
         }
