@@ -38,7 +38,8 @@ pub struct Snapshot {
     pub probes: ProbesStatus,
     /// Connection sync and settings of the kernel's IPVS; `None` when neither is configured.
     pub sync: Option<SyncStatus>,
-    /// The last 16 takeovers by this director, the newest last; a handover to it is one too.
+    /// The last 16 takeovers by this director and of each group the last one, the newest last; a
+    /// handover to it is one too.
     pub takeovers: Vec<Takeover>,
     /// What has been dropped and repaired since the start.
     pub counters: Counters,
