@@ -134,8 +134,19 @@ pub enum KeyError {
     #[error("key file {0} is empty")]
     Empty(PathBuf),
     /// What is in it is no key.
-    #[error("key file {0} holds no key: expected 32 bytes or more in hexadecimal or base64")]
+    #[error("key file {0} holds no key: expected {MIN_LEN} bytes or more in hexadecimal or base64")]
     NotAKey(PathBuf),
+    /// The key in it is too short.
+    #[error(
+        "key file {path} holds a key of {found} bytes: expected {MIN_LEN} or more in hexadecimal or \
+         base64"
+    )]
+    TooShort {
+        /// The file.
+        path: PathBuf,
+        /// The length of its key in bytes.
+        found: usize,
+    },
     /// It exists already.
     #[error("{0} exists; a key is never overwritten")]
     Exists(PathBuf),
@@ -165,8 +176,9 @@ impl KeyError {
             }
             Self::Mode { path, .. } => Some(format!("chmod 0600 {}", path.display())),
             Self::Owner { path, .. } => Some(format!("chown root {}", path.display())),
-            Self::Empty(path) | Self::NotAKey(path) => Some(format!(
-                "remove it and make a key with `caribe key generate {}`",
+            Self::Empty(path) | Self::NotAKey(path) | Self::TooShort { path, .. } => Some(format!(
+                "copy it from another director, or remove it, make a key with \
+                     `caribe key generate {}` and copy that to the others",
                 path.display()
             )),
             Self::Exists(_) => Some(
@@ -223,12 +235,19 @@ pub fn load(path: &Path) -> Result<Key, KeyError> {
     if text.is_empty() {
         return Err(KeyError::Empty(path.to_owned()));
     }
-    let short_enough = content.len() as u64 <= MAX_FILE;
-    decode_hex(text)
-        .or_else(|| decode_base64(text))
-        .filter(|_| short_enough)
-        .and_then(|bytes| Key::new(&bytes))
-        .ok_or_else(|| KeyError::NotAKey(path.to_owned()))
+    // A hexadecimal key that has lost a digit may look like base64, and is no key.
+    let bytes = if text.iter().all(u8::is_ascii_hexdigit) {
+        decode_hex(text)
+    } else {
+        decode_base64(text)
+    };
+    let bytes = bytes
+        .filter(|_| content.len() as u64 <= MAX_FILE)
+        .ok_or_else(|| KeyError::NotAKey(path.to_owned()))?;
+    Key::new(&bytes).ok_or_else(|| KeyError::TooShort {
+        path: path.to_owned(),
+        found: bytes.len(),
+    })
 }
 
 /// Makes a key file of mode 0600 with 32 random bytes in hexadecimal, and waits until it is on

@@ -56,8 +56,9 @@ fn hexadecimal_and_base64_of_the_same_bytes_are_the_same_key() {
 fn what_is_no_key_is_refused() {
     let long = "a".repeat(5000);
     for content in [
-        "secret",
-        &"ab".repeat(31),
+        "se!cret",
+        // 63 hexadecimal digits that would be base64 of 47 bytes.
+        &"4".repeat(63),
         "not base64 but long enough, or is it? !!",
         &long,
     ] {
@@ -69,6 +70,18 @@ fn what_is_no_key_is_refused() {
     }
     let (_folder, path) = file(b"\n \n", 0o600);
     assert!(matches!(load(&path), Err(KeyError::Empty(_))));
+    for (content, length) in [("ab".repeat(31), 31), ("AAECAwQF".to_owned(), 6)] {
+        let (_folder, path) = file(content.as_bytes(), 0o600);
+        let error = load(&path).unwrap_err();
+        let told = format!("holds a key of {length} bytes: expected 32 or more");
+        assert!(error.to_string().contains(&told), "{error}");
+        assert!(
+            error
+                .help()
+                .unwrap()
+                .contains("copy it from another director")
+        );
+    }
 }
 
 #[test]
