@@ -4,8 +4,9 @@
 //! takes it. So a thread of its own feeds, but only if the heartbeat thread has turned since the last
 //! time: one that hangs lets the watchdogs starve, and so does a process that is stopped whole.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,8 +56,7 @@ impl Watchdog {
         let manager = sd_notify::watchdog_enabled();
         let device = device
             .map(|path| {
-                let opened = File::options().write(true).open(path);
-                opened.map_err(|source| Error::Watchdog {
+                open(path).map_err(|source| Error::Watchdog {
                     device: path.to_owned(),
                     source,
                 })
@@ -96,6 +96,14 @@ impl Watchdog {
             tracing::error!("the watchdog thread panicked");
         }
     }
+}
+
+/// Opens a device. Food would spoil a file, or a disk.
+fn open(path: &Path) -> io::Result<File> {
+    if !fs::metadata(path)?.file_type().is_char_device() {
+        return Err(io::Error::other("it is no character device"));
+    }
+    File::options().write(true).open(path)
 }
 
 struct Feeder {
@@ -144,5 +152,66 @@ impl Feeder {
         {
             tracing::error!(error = %words::of(&error), "the watchdog device goes on waiting");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds a file in place of a device.
+    fn feeder(path: &Path) -> (Feeder, Beats) {
+        let beats = Beats::default();
+        let feeder = Feeder {
+            beats: beats.clone(),
+            fed: 0,
+            manager: false,
+            device: Some(File::create(path).unwrap()),
+        };
+        (feeder, beats)
+    }
+
+    #[test]
+    fn a_device_is_fed_only_when_the_heartbeat_thread_has_turned_since() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device");
+        let (mut feeder, beats) = feeder(&path);
+        let meals = || fs::read(&path).unwrap().len();
+        feeder.feed();
+        assert_eq!(meals(), 0);
+        for turns in [1, 100] {
+            let before = meals();
+            (0..turns).for_each(|_| beats.beat());
+            feeder.feed();
+            feeder.feed();
+            assert_eq!(meals(), before + 1);
+        }
+    }
+
+    #[test]
+    fn only_a_good_end_switches_a_device_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("device");
+        for (well, expected) in [(true, MAGIC), (false, &[][..])] {
+            let (feeder, _) = feeder(&path);
+            let (stop, stopped) = sync_channel(1);
+            if well {
+                stop.send(()).unwrap();
+            }
+            drop(stop);
+            feeder.run(DEVICE, &stopped);
+            assert_eq!(fs::read(&path).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_character_device_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "precious").unwrap();
+        let error = open(&path).unwrap_err();
+        assert_eq!(error.to_string(), "it is no character device");
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        assert!(open(Path::new("/dev/null")).is_ok());
     }
 }
