@@ -81,7 +81,7 @@ impl Serial {
             Ok(0) => self.lose("the line has hung up", now),
             Ok(length) => self.decoder.take(&buffer[..length], each),
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            Err(error) => self.lose(&io::Error::from(error).to_string(), now),
+            Err(error) => self.lose(&words::of(&error.into()), now),
         }
     }
 
@@ -114,7 +114,7 @@ impl Serial {
             // Nobody takes off what was written before: this one is lost, as on any other path.
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
             Err(error) => {
-                self.lose(&io::Error::from(error).to_string(), now);
+                self.lose(&words::of(&error.into()), now);
                 false
             }
         }
