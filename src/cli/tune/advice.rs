@@ -42,6 +42,7 @@ pub(super) struct Advice {
     /// Peers that say too little, and why.
     pub(super) left_out: Vec<String>,
     /// By how much a heartbeat may be late with the recommended timing.
+    #[serde(rename = "late_by_us", with = "micros")]
     pub(super) late_by: Duration,
     /// How many in a row may be lost with it.
     pub(super) lost: u32,
@@ -56,7 +57,9 @@ pub(super) struct Advice {
 /// A pair of keys of `[heartbeat]`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub(super) struct Choice {
+    #[serde(rename = "keepalive_us", with = "micros")]
     pub(super) keepalive: Duration,
+    #[serde(rename = "deadtime_us", with = "micros")]
     pub(super) deadtime: Duration,
 }
 
@@ -64,13 +67,16 @@ pub(super) struct Choice {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Figures {
     pub(super) name: String,
+    #[serde(rename = "watched_us", with = "micros")]
     pub(super) watched: Duration,
     pub(super) heard: u64,
     pub(super) lost: u64,
     pub(super) lost_in_a_row: u64,
     /// The longest delay.
+    #[serde(rename = "latest_by_us", with = "micros")]
     pub(super) latest_by: Duration,
     /// The longest delay that must be no alarm.
+    #[serde(rename = "late_by_us", with = "micros")]
     pub(super) late_by: Duration,
     /// Heartbeats in a row whose loss must be no alarm, with the configured keepalive.
     pub(super) allowed_lost: u32,
