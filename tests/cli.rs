@@ -408,8 +408,13 @@ fn a_configuration_is_checked_against_this_host() {
     let (code, _, stderr) = run(&["check", "--node", "nobody", &file]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("nobody"), "{stderr}");
+    // As that director it lacks what ha1 has.
+    let lacks = |stderr: &str| {
+        stderr.contains("warning: group web: this host has no interface none0\n")
+            && stderr.contains("no interface of this host has the address 192.0.2.11")
+    };
     let (code, stdout, stderr) = run(&["check", "--node", "ha1", &file]);
-    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(code == 0 && lacks(&stderr), "{stderr}");
     assert!(stdout.ends_with("; this host is ha1\n"), "{stdout}");
 
     let name = rustix::system::uname()
@@ -419,15 +424,7 @@ fn a_configuration_is_checked_against_this_host() {
         .to_owned();
     fs::write(&path, text.replace("\"ha1\"", &format!("{name:?}"))).unwrap();
     let (code, _, stderr) = run(&["check", &file]);
-    assert_eq!(code, 0, "{stderr}");
-    assert!(
-        stderr.contains("warning: group web: this host has no interface none0\n"),
-        "{stderr}"
-    );
-    assert!(
-        stderr.contains("no interface of this host has the address 192.0.2.11"),
-        "{stderr}"
-    );
+    assert!(code == 0 && lacks(&stderr), "{stderr}");
 }
 
 #[test]
@@ -467,7 +464,8 @@ fn a_tie_of_directors_and_a_serial_line_that_is_none_are_told() {
         .replace("udp = \"192.0.2.12\"", &format!("serial = {device:?}"));
     fs::write(&path, &text).unwrap();
     let (code, _, stderr) = run(&["check", &file]);
-    let told = format!("cannot open the serial line {device} of its path: ");
+    let told =
+        format!("cannot open the serial line {device} of its path: no such file or directory");
     assert!(code == 0 && stderr.contains(&told), "{stderr}");
     fs::write(&device, "").unwrap();
     let (code, _, stderr) = run(&["check", &file]);

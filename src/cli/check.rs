@@ -13,10 +13,12 @@ use serde_json::json;
 
 use super::Exit;
 use super::args::CheckArgs;
-use super::format::Style;
+use super::format::{Style, harmless};
 use super::output::{print, print_error, print_report, wants_colour};
+use super::status::difference;
 use crate::config::model::{HeartbeatPath, HeartbeatTiming};
 use crate::config::{self, Config, HostFacts, Loaded, Report};
+use crate::control::Client;
 use crate::director::frame_time;
 use crate::lvs;
 
@@ -27,10 +29,8 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         None => HostFacts::this_host(),
     };
     let loaded = config::load(args.file(), &host.with_users());
-    // With --node it may be another host than this one that is meant, whose links are not here.
-    let this_host = !args.no_host && args.node.is_none();
     let mut warnings = match &loaded {
-        Ok(loaded) if this_host => warnings(loaded),
+        Ok(loaded) if !args.no_host => warnings(loaded),
         _ => Vec::new(),
     };
     if let Ok(loaded) = &loaded {
@@ -142,7 +142,26 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
     if !Path::new("/proc/net/ip_vs").exists() {
         warnings.push("the kernel has no IPVS now: try `modprobe ip_vs`".to_owned());
     }
+    warnings.extend(running_otherwise(&loaded.config));
     warnings
+}
+
+/// Who runs with another configuration, as the director that runs here knows; nothing where none
+/// does, or it does not answer.
+fn running_otherwise(config: &Config) -> Vec<String> {
+    let Ok(running) = Client::new(&config.control.socket).status() else {
+        return Vec::new();
+    };
+    let mut told = Vec::new();
+    if running.config != config.digest.to_string() {
+        let node = &running.node;
+        told.push(format!(
+            "the director that runs here, {node}, has another configuration than this file until it \
+             is restarted"
+        ));
+    }
+    told.extend(running.directors.iter().filter_map(difference));
+    told.iter().map(|text| harmless(text)).collect()
 }
 
 /// Interfaces, addresses and serial lines that are not there.
@@ -210,7 +229,7 @@ fn unusable(path: &HeartbeatPath) -> Option<String> {
                 Ok(false) => Some(format!("{device} of its path is no serial line")),
                 Err(error) => Some(format!(
                     "cannot open the serial line {device} of its path: {}",
-                    io::Error::from(error).kind()
+                    words::of(&error.into())
                 )),
             }
         }

@@ -15,6 +15,7 @@ mod problems;
 mod report;
 mod services;
 
+pub(super) use problems::difference;
 use report::Extent;
 
 pub(super) fn status(args: &StatusArgs) -> Exit {

@@ -14,6 +14,13 @@ fn peer(director: &Director) -> Value {
     peer.unwrap_or_default()
 }
 
+/// What `caribe check` warns of.
+fn warnings(director: &Director) -> String {
+    let checked = director.host.exec(&[&director::program("caribe"), "check"]);
+    assert!(checked.status.success(), "{checked:?}");
+    checked.stderr
+}
+
 kernel_test! {
     fn unequal_configurations_are_told_by_both_with_what_differs(lab) {
         let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
@@ -35,6 +42,8 @@ kernel_test! {
             assert!(log.contains("director runs another configuration"), "{log}");
             let events = director.caribe(&["events"]);
             assert!(events.contains(told), "{events}");
+            let warnings = warnings(director);
+            assert!(warnings.contains(told) && !warnings.contains("this file"), "{warnings}");
         }
         // They are a pair all the same.
         assert!(farm.ha1.is_active("web") && !farm.has_vip(&farm.ha2));
@@ -49,7 +58,12 @@ kernel_test! {
         for director in [&farm.ha1, &farm.ha2] {
             until("they are equal", SOON, || peer(director)["same_config"] == true);
             assert_eq!(peer(director)["differing"], serde_json::json!([]));
+            assert!(!warnings(director).contains("another configuration"));
         }
+        // Nobody reads a file again that has been changed.
+        farm.ha2.host.write(director::CONFIG, 0o644, &text);
+        let warnings = warnings(&farm.ha2);
+        assert!(warnings.contains("ha2, has another configuration than this file"), "{warnings}");
         until("one has the VIP", SOON, || {
             farm.ha2.is_active("web") && farm.has_vip(&farm.ha2) && !farm.has_vip(&farm.ha1)
         });

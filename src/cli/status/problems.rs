@@ -180,14 +180,8 @@ fn of_director<'a>(director: &'a DirectorStatus, problems: &mut Vec<Problem<'a>>
             "director {name} does not hear this one: look for a filter between them"
         ));
     }
-    if director.same_config == Some(false) {
-        let sections = match &director.differing[..] {
-            [] => String::new(),
-            sections => format!(": {} differ", sections.join(", ")),
-        };
-        add(format!(
-            "director {name} runs another configuration{sections}"
-        ));
+    if let Some(difference) = difference(director) {
+        add(difference);
     }
     for path in director
         .paths
@@ -200,6 +194,17 @@ fn of_director<'a>(director: &'a DirectorStatus, problems: &mut Vec<Problem<'a>>
             path_text(path)
         ));
     }
+}
+
+/// In what a director's configuration differs from that of the one that is asked.
+pub(in crate::cli) fn difference(director: &DirectorStatus) -> Option<String> {
+    let sections = match &director.differing[..] {
+        [] => String::new(),
+        sections => format!(": {} differ", sections.join(", ")),
+    };
+    let name = &director.name;
+    (director.same_config == Some(false))
+        .then(|| format!("director {name} runs another configuration{sections}"))
 }
 
 /// An address alone says that it is one of UDP.
