@@ -174,6 +174,13 @@ fn a_host_that_is_no_director_is_told_who_is() {
         text.contains("this host is named `gateway.example.com`, and there"),
         "{text}"
     );
+    let mut host = HostFacts::named("ha3");
+    host.node_given = false;
+    let text = error(&host);
+    assert!(
+        text.contains("the directors are `ha1`, `ha2`; say which this host is with `--node NAME`"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -197,7 +197,9 @@ pub(super) fn node(raw: &Field<Vec<raw::Director>>, host: &HostFacts, faults: &m
         )
     };
     let list = some_of(&known);
-    let help = match suggest::nearest(&host.node, known.iter().copied()) {
+    // A host's own name is hardly misspelt: what is nearest to it may be another host's.
+    let meant = || suggest::nearest(&host.node, known.iter().copied());
+    let help = match host.node_given.then(meant).flatten() {
         Some(name) => format!("did you mean `--node {name}`? the directors are {list}"),
         None => format!("the directors are {list}; say which this host is with `--node NAME`"),
     };
