@@ -1,10 +1,11 @@
 //! Heartbeats that must not be trusted change nothing, and are counted.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use caribe::cluster::{Claim, Codec, Fitness, Heartbeat, Keys, Role, Settings, Standing};
 use caribe::config::{self, HostFacts};
+use lab::client::Load;
 use lab::farm::{self, service_address};
 use lab::{Director, Family, Farm, Host, Mode, SOON, kernel_test, until};
 
@@ -84,6 +85,28 @@ fn payloads(capture: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
+/// A client of the group, once it is served.
+fn load(farm: &Farm) -> Load {
+    let load = farm.client.load(farm.vip);
+    until("the client is served", SOON, || {
+        load.report().servers.len() == 3
+    });
+    load
+}
+
+/// Waits until requests that begin from now on are served by every server, and none has failed
+/// since `from` but for those that only took too long: the machine may be busy.
+#[track_caller]
+fn assert_served(load: &Load, from: Instant) {
+    let start = Instant::now();
+    until("the client is served on", SOON, || {
+        load.since(start).servers.len() == 3 && load.have_ended(start)
+    });
+    let mut faults = load.since(from).faults;
+    faults.retain(|what, _| !what.contains("within"));
+    assert!(faults.is_empty(), "{faults:?}");
+}
+
 kernel_test! {
     fn forged_heartbeats_change_nothing(lab) {
         let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
@@ -91,6 +114,8 @@ kernel_test! {
         let ha1 = service_address(Family::V4, 11);
         let ha2 = service_address(Family::V4, 12);
         let epoch = farm.ha1.status().expect("ha1 answers")["groups"][0]["epoch"].clone();
+        let load = load(&farm);
+        let from = Instant::now();
 
         // Signed with another key, sent from anywhere and from a director's own host.
         let (stranger, settings) = codec("ha1", &[0x2a; 32]);
@@ -124,6 +149,7 @@ kernel_test! {
         until("the reflection is counted", SOON, || dropped(&farm.ha1, "reflected") == 20);
         until("the unproven are counted", SOON, || dropped(&farm.ha2, "unproven") >= 20);
 
+        assert_served(&load, from);
         assert_eq!(farm.active().name(), "ha1");
         for director in [&farm.ha1, &farm.ha2] {
             let status = director.status().expect("it answers");
@@ -146,16 +172,22 @@ kernel_test! {
         until("some heartbeats are recorded", SOON, || heard().len() > 30);
 
         // While their sender lives, and after its death.
+        let load = load(&farm);
+        let from = Instant::now();
         let ha2 = service_address(Family::V4, 12);
         let recorded = heard();
         send(&farm.client, &ha2, recorded.clone());
         until("the replay is counted", SOON, || {
             dropped(&farm.ha2, "replayed") >= recorded.len() as u64 / 2
         });
+        assert_served(&load, from);
         assert_eq!(farm.active().name(), "ha1");
 
         farm.ha1.host.sh("ip link set eth0 down");
         farm.ha2.wait_active("web", SOON);
+        let from = Instant::now();
+        until("the client is served by ha2", SOON, || load.since(from).servers.len() == 3);
+        let from = Instant::now();
         let before = dropped(&farm.ha2, "replayed");
         for _ in 0..10 {
             send(&farm.client, &ha2, recorded.clone());
@@ -164,6 +196,7 @@ kernel_test! {
         let status = farm.ha2.status().expect("ha2 answers");
         assert_eq!(status["directors"][0]["liveness"], "dead");
         assert!(farm.ha2.is_active("web"));
+        assert_served(&load, from);
 
         // A new run of the dead director is not displaced by its former session.
         farm.ha1.kill();
@@ -173,11 +206,13 @@ kernel_test! {
             let status = farm.ha2.status().unwrap_or_default();
             status["directors"][0]["liveness"] == "alive"
         });
+        let from = Instant::now();
         for _ in 0..10 {
             send(&farm.client, &ha2, recorded.clone());
         }
         let status = farm.ha2.status().expect("ha2 answers");
         assert_eq!(status["directors"][0]["liveness"], "alive");
+        assert_served(&load, from);
         assert_eq!(farm.active().name(), "ha2");
     }
 }
