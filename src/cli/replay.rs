@@ -60,7 +60,8 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
         }
     }
     let counted = replay.counted();
-    let mut summary = format!("{name}: {} runs, {} inputs", counted.runs, counted.steps);
+    let runs = if counted.runs == 1 { "run" } else { "runs" };
+    let mut summary = format!("{name}: {} {runs}, {} inputs", counted.runs, counted.steps);
     if counted.lost > 0 || counted.skipped > 0 {
         summary.push_str(&format!(
             "; {} lines are missing, and {} inputs after them were not run again",

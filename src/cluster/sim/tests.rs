@@ -66,7 +66,7 @@ fn the_rules_hold_on_a_bad_network() {
 
 #[test]
 fn every_broken_rule_is_noticed() {
-    // With the first seed to try: a rule that matters once in a hundred nights is found sooner.
+    // With the first seed to try: a rule that matters once in a thousand nights is found sooner.
     let rules = [
         (Rule::SessionNeedsProof, 0),
         (Rule::CounterGrows, 0),

@@ -290,7 +290,8 @@ pub(in super::super) const MONITOR_LINKS: Key = Key {
     kind: Kind::List(&Kind::Interface),
     otherwise: Otherwise::Is("none"),
     doc: "A director that loses carrier on one of these interfaces is unfit for the group and \
-          gives it up.",
+          gives it up. A loss counts after 50 ms, the carrier's return after a second; an \
+          interface that is not there has none.",
 };
 
 pub(in super::super) const VIP: Section = Section {
