@@ -279,7 +279,7 @@ kernel_test! {
             });
             for director in [&*standby, &*other] {
                 let log = director.log();
-                assert!(!log.contains("is silent"), "{log}");
+                assert!(!log.contains("is silent") && !log.contains("cause=silent"), "{log}");
             }
             other.stop();
             standby.wait_active("web", SOON);
