@@ -1,6 +1,6 @@
 //! The text of `caribe status`: problems first, then directors, groups and services.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::problems::{self, Gravity, Problem, Subject, path_name};
@@ -75,8 +75,13 @@ pub(super) fn render(snapshot: &Snapshot, extent: Extent<'_>, screen: &Screen) -
         heading(snapshot, screen),
         problem_list(&problems, limit, screen),
     ];
+    let everything = !only_problems && extent.services.is_empty();
     if !directors.is_empty() {
-        sections.push(director_table(&directors).render(screen));
+        let mut text = director_table(&directors).render(screen);
+        if everything {
+            text.push_str(&dropped_line(&snapshot.counters.dropped, screen));
+        }
+        sections.push(text);
     }
     if !groups.is_empty() {
         sections.push(group_table(&groups).render(screen));
@@ -84,7 +89,6 @@ pub(super) fn render(snapshot: &Snapshot, extent: Extent<'_>, screen: &Screen) -
     if !services.is_empty() {
         sections.push(services::table(&services, extent.wide).render(screen));
     }
-    let everything = !only_problems && extent.services.is_empty();
     if snapshot.probes.targets > 0 && everything {
         sections.push(probes_line(&snapshot.probes, screen));
     }
@@ -189,6 +193,22 @@ fn director_table(directors: &[&DirectorStatus]) -> Table {
         }
     }
     table
+}
+
+/// `heartbeats dropped: cluster 12, key 340`; nothing where there were none but those with which every
+/// director begins.
+fn dropped_line(dropped: &BTreeMap<String, u64>, screen: &Screen) -> String {
+    let reasons: Vec<String> = dropped
+        .iter()
+        .filter(|(reason, count)| **count > 0 && reason.as_str() != "unproven")
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    if reasons.is_empty() {
+        return String::new();
+    }
+    let text = harmless(&format!("heartbeats dropped: {}", reasons.join(", ")));
+    let lines = wrap(&text, screen.size.map(|(columns, _)| columns)).join("\n");
+    format!("{lines}\n")
 }
 
 /// `0.3ms`: most are far below one.

@@ -243,6 +243,9 @@ fn worst_night() -> Snapshot {
     farm[3].kernel_weight = Some(1);
     farm[3].active_connections = 77;
     snapshot.services[0].problem = Some("the kernel refused port 80: not permitted".to_owned());
+    snapshot.counters.dropped = [("unproven", 14), ("key", 340), ("cluster", 12)]
+        .map(|(reason, n)| (reason.to_owned(), n))
+        .into();
     snapshot.sync = Some(SyncStatus {
         receiving: false,
         problems: vec!["cannot start the sync receiver on eth1: it is odd".to_owned()],
