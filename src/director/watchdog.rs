@@ -116,10 +116,10 @@ struct Feeder {
 
 impl Feeder {
     fn run(mut self, interval: Duration, stopped: &Receiver<()>) {
+        // Whoever has just begun to wait is not hungry, and the heartbeat thread may not have begun.
         loop {
-            self.feed();
             match stopped.recv_timeout(interval) {
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => self.feed(),
                 Ok(()) => break self.close(),
                 // The daemon ends, but not well: what it leaves is the watchdog's to clear up.
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -193,7 +193,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("device");
         for (well, expected) in [(true, MAGIC), (false, &[][..])] {
-            let (feeder, _) = feeder(&path);
+            let (feeder, beats) = feeder(&path);
+            beats.beat();
             let (stop, stopped) = sync_channel(1);
             if well {
                 stop.send(()).unwrap();
