@@ -425,6 +425,16 @@ fn a_configuration_is_checked_against_this_host() {
     fs::write(&path, text.replace("\"ha1\"", &format!("{name:?}"))).unwrap();
     let (code, _, stderr) = run(&["check", &file]);
     assert!(code == 0 && lacks(&stderr), "{stderr}");
+
+    let broadcast = |text: &str, own: &str| text.replace(own, "broadcast = \"203.0.113.255\"");
+    let text = broadcast(
+        &broadcast(&text, "udp = \"192.0.2.11\""),
+        "udp = \"192.0.2.12\"",
+    );
+    fs::write(&path, text).unwrap();
+    let (code, _, stderr) = run(&["check", "--node", "ha1", &file]);
+    let told = "no interface of this host has the network of 203.0.113.255 of its path";
+    assert!(code == 0 && stderr.contains(told), "{stderr}");
 }
 
 #[test]

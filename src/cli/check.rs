@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, open};
@@ -213,12 +213,17 @@ fn is_missing(interface: &str) -> bool {
 /// Why a heartbeat path cannot be used now.
 fn unusable(path: &HeartbeatPath) -> Option<String> {
     match path {
-        HeartbeatPath::Udp(address) => {
-            let error = UdpSocket::bind(SocketAddr::new(*address, 0)).err()?;
-            (error.kind() == io::ErrorKind::AddrNotAvailable)
-                .then(|| format!("no interface of this host has the address {address} of its path"))
-        }
-        HeartbeatPath::Broadcast { interface, .. } => missing(interface.as_ref()?),
+        HeartbeatPath::Udp(address) => is_elsewhere(*address)
+            .then(|| format!("no interface of this host has the address {address} of its path")),
+        HeartbeatPath::Broadcast {
+            interface: Some(interface),
+            ..
+        } => missing(interface),
+        HeartbeatPath::Broadcast {
+            address,
+            interface: None,
+        } => is_elsewhere((*address).into())
+            .then(|| format!("no interface of this host has the network of {address} of its path")),
         HeartbeatPath::Multicast { interface, .. } => missing(interface),
         HeartbeatPath::Serial { device, .. } => {
             let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -234,6 +239,12 @@ fn unusable(path: &HeartbeatPath) -> Option<String> {
             }
         }
     }
+}
+
+/// Whether no interface has the address; for a broadcast address, its network.
+fn is_elsewhere(address: IpAddr) -> bool {
+    let bound = UdpSocket::bind(SocketAddr::new(address, 0));
+    bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
 }
 
 fn missing(interface: &str) -> Option<String> {
