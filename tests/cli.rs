@@ -360,6 +360,25 @@ fn what_the_system_refuses_is_told_in_words_and_not_by_a_number() {
 }
 
 #[test]
+fn a_recording_of_another_version_is_replayed_and_told_to_be_one() {
+    const START: &str = r#"{"start":{"version":"0.0.9","settings":{"cluster":"lab","node":"ha1","priority":100,"paths":1,"timing":{"keepalive":{"secs":1,"nanos":0},"deadtime":{"secs":3,"nanos":0},"warntime":{"secs":2,"nanos":0},"initdead":{"secs":9,"nanos":0},"port":539},"peers":{},"groups":{},"digest":{"whole":[0,0,0,0,0,0,0,0],"sections":[[0,0],[0,0],[0,0],[0,0],[0,0],[0,0],[0,0],[0,0],[0,0]]}},"session":1,"at":{"secs":1,"nanos":0}}}"#;
+    const STEP: &str =
+        r#"{"step":{"at":{"secs":0,"nanos":0},"input":{"CutOff":false},"outputs":[]}}"#;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = file_in(&folder, "run.jsonl");
+    fs::write(&path, format!("{START}\n{STEP}\n")).unwrap();
+    let (_, stdout, stderr) = run(&["replay", &file]);
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = format!("{file}:1: recorded by caribe 0.0.9, replayed by {version}\n");
+    assert!(stderr.ends_with(&expected), "{stderr}");
+    assert!(stdout.contains(": 1 run, 1 input"), "{stdout}");
+
+    let own = START.replace("0.0.9", version);
+    fs::write(&path, format!("{own}\n{STEP}\n")).unwrap();
+    assert_eq!(run(&["replay", &file]).2, "");
+}
+
+#[test]
 fn a_valid_configuration_is_summed_up() {
     let folder = tempfile::tempdir().unwrap();
     let (path, file) = file_in(&folder, "caribe.toml");

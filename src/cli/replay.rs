@@ -5,12 +5,13 @@ use std::io::{BufRead, BufReader};
 
 use super::Exit;
 use super::args::ReplayArgs;
-use super::format::harmless_lines;
+use super::format::{harmless, harmless_lines};
 use super::output::{complain, print};
 use crate::cluster::{Difference, Input, Line, Output, Replay};
 
 /// So many differences are shown; after the first the machines may go different ways.
 const SHOWN: u64 = 20;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 pub(super) fn replay(args: &ReplayArgs) -> Exit {
     let name = args.file.display();
@@ -46,6 +47,14 @@ pub(super) fn replay(args: &ReplayArgs) -> Exit {
                 return Exit::Failed;
             }
         };
+        if let Line::Start(start) = &line
+            && start.version != VERSION
+        {
+            complain(&format_args!(
+                "{name}:{number}: recorded by caribe {}, replayed by {VERSION}",
+                harmless(&start.version)
+            ));
+        }
         let Some(difference) = replay.feed(line) else {
             continue;
         };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -90,13 +90,7 @@ impl Recorded {
 impl Recorder {
     /// Opens the file, which is added to if it is there, and starts the thread.
     pub(super) fn spawn(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)?;
-        let end = file.seek(SeekFrom::End(0))?;
+        let (mut file, end) = open(path)?;
         let (lines, receiver) = sync_channel(WAITING);
         std::thread::Builder::new()
             .name("recorder".to_owned())
@@ -113,6 +107,29 @@ impl Recorder {
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.lost += 1,
         }
     }
+}
+
+/// Opens the file to be added to, and tells where. A line that breaks off, as after a power cut, is
+/// ended, or the next one would be lost with it.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    let end = file.seek(SeekFrom::End(0))?;
+    let mut last = [b'\n'];
+    // What is no regular file has no end to look at.
+    if end > 0 {
+        file.read_exact_at(&mut last, end - 1)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+        return Ok((file, end + 1));
+    }
+    Ok((file, end))
 }
 
 /// The file that is written to.
@@ -261,15 +278,18 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.jsonl");
-        std::fs::write(&path, "{\"lost\":1}\n").unwrap();
-        let mut file = OpenOptions::new().write(true).open(&path).unwrap();
-        let end = file.seek(SeekFrom::End(0)).unwrap();
-        let (sender, receiver) = sync_channel(1);
-        sender.send(timeout(1)).unwrap();
-        drop(sender);
-        write_all(&receiver, &mut file, end);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), 2);
+        for before in ["{\"lost\":1}\n", "{\"lost\":1}\n{\"step\":{\"a"] {
+            std::fs::write(&path, before).unwrap();
+            let (mut file, end) = open(&path).unwrap();
+            let (sender, receiver) = sync_channel(1);
+            sender.send(timeout(1)).unwrap();
+            drop(sender);
+            write_all(&receiver, &mut file, end);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with(before), "{text}");
+            let last = text.lines().last().unwrap();
+            assert_eq!(serde_json::from_str::<Line>(last).unwrap(), timeout(1));
+        }
 
         let path = folder.path().join("new.jsonl");
         Recorder::spawn(&path).unwrap();
