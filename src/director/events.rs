@@ -131,10 +131,18 @@ pub enum What {
     },
     /// The first packet to VIPs of a group that has been taken has come, so long after the claim.
     FirstPacket { group: String, after_us: u64 },
-    /// All VIPs of a group are on this host.
-    VipsHere { group: String, vips: usize },
-    /// None is any more.
-    VipsGone { group: String, vips: usize },
+    /// So many of a group's VIPs are on this host; the others cannot be put.
+    VipsHere {
+        group: String,
+        vips: usize,
+        of: usize,
+    },
+    /// So many have left it; the others cannot be removed.
+    VipsGone {
+        group: String,
+        vips: usize,
+        of: usize,
+    },
     /// Somebody else has removed a VIP; it is put back.
     VipLost { address: String, interface: String },
     /// A host that is no director has a VIP, which is not put until it leaves.

@@ -1,6 +1,7 @@
 //! A pair that hears each other by every kind of path, and what it does when some of them fail.
 
 use std::process::Command;
+use std::time::Instant;
 
 use lab::farm::{self, service_address};
 use lab::{Director, Family, Farm, Lab, Mode, SOON, director, kernel_test, until};
@@ -125,6 +126,31 @@ kernel_test! {
             "address add 10.9.0.12/24 dev eth2".to_owned(),
         ]);
         assert_together(&farm, &["udp", "multicast"]);
+    }
+
+    fn a_director_on_a_serial_line_that_dies_keeps_its_vips_for_its_next_run(lab) {
+        let line = lab.serial_line();
+        let path = line.devices().map(|it| format!("{{ serial = \"{it}\", baud = 115200 }}"));
+        let mut farm = farm_with(lab, [&path[0], &path[1]], "");
+        let longer = format!("sed -i 's/^deadtime = .*/deadtime = \"60s\"/' {}", director::CONFIG);
+        for it in [&farm.ha1, &farm.ha2] {
+            it.host.sh(&longer);
+        }
+        farm.start_pair();
+        assert_together(&farm, &["serial"]);
+        let load = farm.client.load(farm.vip);
+        until("the client is served", SOON, || load.report().requests > 100);
+        farm.ha1.kill();
+        let killed = Instant::now();
+        // Far longer than the VIPs stay where a peer has been told.
+        until("the client is served on", SOON, || load.since(killed).requests > 1000);
+        assert!(farm.has_vip(&farm.ha1));
+        farm.ha1.start();
+        farm.ha1.wait_active("web", SOON);
+        assert!(farm.ha1.log().contains("VIPs of an earlier run found"), "{}", farm.ha1.log());
+        let report = load.report();
+        assert_eq!(report.lost, 0, "{report:?}");
+        assert!(is_standby(&farm.ha2));
     }
 
     fn a_pair_lives_on_a_serial_line_and_tells_noise_from_heartbeats(lab) {

@@ -173,7 +173,8 @@ impl Core {
         };
         let mut peers = report.cluster.peers.iter();
         let succeeded = peers.any(|peer| peer.liveness == cluster::Liveness::Alive);
-        let grace = guard::grace(&self.config, succeeded);
+        let told = succeeded && !self.last_words.is_empty();
+        let grace = guard::grace(&self.config, told);
         if guard.told().grace != grace {
             let vips = guard.told().vips.clone();
             let linger = guard.told().linger;

@@ -165,8 +165,12 @@ impl fmt::Display for What {
                 let after = ms(*after_us);
                 write!(f, "first packet for {group}, {after} ms after the claim")
             }
-            Self::VipsHere { group, vips } => write!(f, "VIPs of {group} are here: {vips}"),
-            Self::VipsGone { group, vips } => write!(f, "VIPs of {group} are gone: {vips}"),
+            Self::VipsHere { group, vips, of } => {
+                write!(f, "VIPs of {group} are here: {}", share(*vips, *of))
+            }
+            Self::VipsGone { group, vips, of } => {
+                write!(f, "VIPs of {group} are gone: {}", share(*vips, *of))
+            }
             Self::VipLost { address, interface } => {
                 write!(
                     f,
@@ -276,6 +280,14 @@ impl What {
         }
         Ok(())
     }
+}
+
+/// All of them, or how many of how many.
+fn share(part: usize, of: usize) -> String {
+    if part == of {
+        return part.to_string();
+    }
+    format!("{part} of {of}")
 }
 
 fn ms(micros: u64) -> String {

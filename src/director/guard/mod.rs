@@ -7,9 +7,9 @@
 //! - Peers were alive: the guard tells them that the daemon has died, by a last word that the daemon
 //!   has written and signed before, so that one of them takes over at once; a moment later, when
 //!   that one has announced the VIPs, it removes them here.
-//! - No peer was alive: nobody else can serve, and the kernel still does. So the guard waits a while
-//!   for the daemon's next run, which adopts the addresses and loses no connection; only if none
-//!   comes are they removed.
+//! - No peer was alive, or none can be told, as over serial lines: nobody else serves soon, and the
+//!   kernel still does. So the guard waits a while for the daemon's next run, which adopts the
+//!   addresses and loses no connection; only if none comes are they removed.
 //!
 //! It is the same program started anew (a fork of a process with threads could do little), in a
 //! session of its own, deaf to all signals that can be ignored. The daemon starts another if it dies.
@@ -48,11 +48,12 @@ fn linger(config: &Config) -> Duration {
     LINGER.min(config.heartbeat.deadtime / 4)
 }
 
-/// How long the guard may wait for the daemon's next run. A fresh director waits for at least
-/// deadtime before it takes a group, so that nobody can have taken it within half of that.
+/// How long the guard may wait for the daemon's next run: not at all if a peer is told, and takes
+/// over. Whoever isn't told waits for at least deadtime before it takes a group, so that nobody can
+/// have taken it within half of that.
 #[must_use]
-pub fn grace(config: &Config, peer_alive: bool) -> Duration {
-    if peer_alive {
+pub fn grace(config: &Config, peer_told: bool) -> Duration {
+    if peer_told {
         Duration::ZERO
     } else {
         config.heartbeat.deadtime / 2

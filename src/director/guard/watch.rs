@@ -15,7 +15,7 @@ pub struct Charge {
     /// The VIPs of the configuration; addresses that carry our mark are removed as well.
     pub vips: BTreeSet<Vip>,
     /// How long the daemon's next run may take to appear before they are removed; zero while a peer
-    /// lives that takes over.
+    /// lives that is told and takes over.
     pub grace: Duration,
     /// What the peers are told first if there is no grace: that the daemon has died.
     pub last_words: Vec<Letter>,

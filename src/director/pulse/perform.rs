@@ -377,26 +377,34 @@ impl Work {
         }
     }
 
+    /// How many of a group's VIPs are so, and how many there are.
+    fn count(&self, group: &str, so: impl Fn(&Vip) -> bool) -> (usize, usize) {
+        let vips = self.groups.vips(group);
+        (vips.iter().filter(|vip| so(vip)).count(), vips.len())
+    }
+
     fn settle(&mut self, arrived: Arrived, now: Time) {
         match arrived {
             Arrived::Here(group) => {
-                let vips = self.groups.vips(&group).len();
-                tracing::info!(group, vips, "VIPs are here");
+                let (vips, of) = self.count(&group, |vip| self.vips.is_present(vip));
+                tracing::info!(group, vips, of, "VIPs are here");
                 let here = clock::now();
                 self.chronicle.raised(&group, here);
                 let what = What::VipsHere {
                     group: group.clone(),
                     vips,
+                    of,
                 };
                 self.reporter.happened(what, here);
                 self.machine.handle(Input::Raised { group }, now);
             }
             Arrived::Gone(group) => {
-                let vips = self.groups.vips(&group).len();
-                tracing::info!(group, vips, "VIPs are gone");
+                let (vips, of) = self.count(&group, |vip| !self.vips.is_here(vip));
+                tracing::info!(group, vips, of, "VIPs are gone");
                 let what = What::VipsGone {
                     group: group.clone(),
                     vips,
+                    of,
                 };
                 self.reporter.happened(what, now);
                 self.machine.handle(Input::Released { group }, now);
