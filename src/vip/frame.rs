@@ -89,16 +89,24 @@ pub fn advertisement(address: Ipv6Addr, mac: Mac, router: bool) -> Vec<u8> {
     icmpv6(ALL_NODES, mac, address, to, icmp)
 }
 
-/// The question of duplicate address detection, "who has `address`?" from the unspecified address:
-/// whoever has it tells all nodes (RFC 4862 section 5.4.2, RFC 4861 section 7.2.4).
+/// A question for whoever has an address, "who has `address`?".
+///
+/// Who is asked by a host tells that host alone (RFC 4861 section 7.2.4). Without an address to be
+/// told at, `from`, the question is that of duplicate address detection, which is answered to all
+/// nodes, and overrides what they know of the address (RFC 4862 section 5.4.2).
 #[must_use]
-pub fn solicitation(address: Ipv6Addr, mac: Mac) -> Vec<u8> {
+pub fn solicitation(address: Ipv6Addr, mac: Mac, from: Option<Ipv6Addr>) -> Vec<u8> {
     let [.., a, b, c] = address.octets();
     let low = u16::from_be_bytes([b, c]);
     let to = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), low);
     let to_mac = [0x33, 0x33, 0xff, a, b, c];
-    let icmp = neighbour_message(NEIGHBOUR_SOLICITATION, 0, address);
-    icmpv6(to_mac, mac, Ipv6Addr::UNSPECIFIED, to, icmp)
+    let mut icmp = neighbour_message(NEIGHBOUR_SOLICITATION, 0, address);
+    if from.is_some() {
+        // Option: source link-layer address, one unit of eight octets.
+        icmp.extend_from_slice(&[1, 1]);
+        icmp.extend_from_slice(&mac);
+    }
+    icmpv6(to_mac, mac, from.unwrap_or(Ipv6Addr::UNSPECIFIED), to, icmp)
 }
 
 /// Who claims which address by an ARP frame: the sender of a reply, or of an announcement, which

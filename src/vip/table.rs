@@ -1,7 +1,7 @@
 //! The kernel's links and addresses as last heard, kept true by events.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub const MARK: u8 = 0xca;
 pub const SECONDARY: u32 = 0x01;
 /// Linux's `IFA_F_DADFAILED`: another station has the address; the kernel doesn't use it.
 pub const DAD_FAILED: u32 = 0x08;
+/// Linux's `IFA_F_TENTATIVE`: not known yet to be free; nothing is heard at it.
+const TENTATIVE: u32 = 0x40;
 
 const IFF_UP: u32 = 0x1;
 const IFF_LOOPBACK: u32 = 0x8;
@@ -151,6 +153,21 @@ impl Table {
     /// Every address.
     pub fn addresses(&self) -> impl Iterator<Item = &Found> {
         self.addresses.values()
+    }
+
+    /// An interface's own link-local IPv6 address, if it has one that works.
+    #[must_use]
+    pub fn link_local(&self, index: u32) -> Option<Ipv6Addr> {
+        let first = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
+        let from = (index, IpAddr::V6(first), 0);
+        let there = self.addresses.range(from..).map(|(_, found)| found);
+        there
+            .take_while(|found| found.index == index)
+            .filter(|found| found.proto != MARK && found.flags & (TENTATIVE | DAD_FAILED) == 0)
+            .find_map(|found| match found.address.addr() {
+                IpAddr::V6(ip) if ip.is_unicast_link_local() => Some(ip),
+                IpAddr::V6(_) | IpAddr::V4(_) => None,
+            })
     }
 
     /// How many addresses there are.

@@ -88,20 +88,26 @@ fn a_probe_asks_without_telling_anybody_an_address() {
 }
 
 #[test]
-fn a_solicitation_goes_to_the_solicited_nodes_from_nowhere() {
+fn a_solicitation_goes_to_the_solicited_nodes_and_says_whom_to_tell() {
     let address: Ipv6Addr = "2001:db8::12:3456".parse().unwrap();
-    let frame = solicitation(address, MAC);
-    assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
-    assert_eq!(frame[18..20], [0, 24], "the payload's length");
-    assert_eq!(frame[21], 255, "hop limit");
-    assert_eq!(frame[22..38], [0; 16]);
+    let own: Ipv6Addr = "fe80::11".parse().unwrap();
     let to: Ipv6Addr = "ff02::1:ff12:3456".parse().unwrap();
-    assert_eq!(frame[38..54], to.octets());
-    assert_eq!(frame[54], 135);
-    assert_eq!(frame[62..78], address.octets());
-    // With its own checksum in place a message sums up to nothing.
-    let sum = icmpv6_checksum(Ipv6Addr::UNSPECIFIED, to, &frame[54..]);
-    assert_eq!(sum, 0);
+    for (from, length) in [(None, 24), (Some(own), 32)] {
+        let frame = solicitation(address, MAC, from);
+        let source = from.unwrap_or(Ipv6Addr::UNSPECIFIED);
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x12, 0x34, 0x56]);
+        assert_eq!(frame[18..20], [0, length], "the payload's length");
+        assert_eq!(frame[21], 255, "hop limit");
+        assert_eq!(frame[22..38], source.octets());
+        assert_eq!(frame[38..54], to.octets());
+        assert_eq!(frame[54], 135);
+        assert_eq!(frame[62..78], address.octets());
+        // With its own checksum in place a message sums up to nothing.
+        assert_eq!(icmpv6_checksum(source, to, &frame[54..]), 0);
+    }
+    let frame = solicitation(address, MAC, Some(own));
+    assert_eq!(frame[78..80], [1, 1], "source link-layer address");
+    assert_eq!(frame[80..], MAC);
 }
 
 #[test]

@@ -190,7 +190,7 @@ impl<H: Host> Vips<H> {
         let mac = link.announces_as()?;
         let frame = match vip.address.addr() {
             IpAddr::V4(ip) => frame::arp_probe(ip, mac),
-            IpAddr::V6(ip) => frame::solicitation(ip, mac),
+            IpAddr::V6(ip) => frame::solicitation(ip, mac, self.table.link_local(link.index)),
         };
         Some(Envelope {
             index: link.index,

@@ -414,3 +414,30 @@ fn a_thousand_vips_are_asked_for_in_bursts_and_those_of_a_stranger_refused() {
     assert_eq!(count(|it| matches!(it, Output::Put { .. })), 500);
     assert_eq!(fake.0.borrow().addresses.len(), 500);
 }
+
+#[test]
+fn who_is_asked_tells_us_alone_if_we_have_an_address_of_our_own() {
+    let (fake, mut vips) = open(&pair());
+    let [_, v6] = pair();
+    let asked_from = || {
+        let asked = std::mem::take(&mut fake.0.borrow_mut().asked);
+        asked
+            .iter()
+            .map(|it| it.frame[22..38].to_vec())
+            .collect::<Vec<_>>()
+    };
+    vips.watch(std::slice::from_ref(&v6), START);
+    run(&mut vips, START, START + Duration::from_secs(1));
+    let asked = asked_from();
+    assert!(!asked.is_empty() && asked.iter().all(|from| *from == [0; 16]));
+
+    let own: std::net::Ipv6Addr = "fe80::11".parse().unwrap();
+    fake.0
+        .borrow_mut()
+        .add_foreign(&v6.interface, "fe80::11/64", 0);
+    let later = START + Duration::from_secs(10);
+    vips.watch(std::slice::from_ref(&v6), later);
+    run(&mut vips, later, later + Duration::from_secs(1));
+    let asked = asked_from();
+    assert!(!asked.is_empty() && asked.iter().all(|from| *from == own.octets()));
+}
