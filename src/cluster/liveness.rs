@@ -296,8 +296,13 @@ impl Peer {
 
     /// Whether it lives and has been silent for longer than warntime.
     pub(super) fn is_late(&self, timing: Deadlines, now: Time) -> bool {
-        let heard = self.heard.map(|heard| heard.max(timing.listening));
-        self.alive && heard.is_some_and(|heard| now > heard + timing.warntime)
+        self.alive && self.late_at(timing).is_some_and(|at| now > at)
+    }
+
+    /// When it has been silent for warntime, unless it is heard before. Silence before `listening`
+    /// does not count.
+    pub(super) fn late_at(&self, timing: Deadlines) -> Option<Time> {
+        Some(self.heard?.max(timing.listening) + timing.warntime)
     }
 
     /// When a peer that speaks and does not hear us has had the time to.

@@ -293,6 +293,12 @@ impl Machine {
         self.peers.get(peer)?.heard
     }
 
+    /// When a peer is late, or was: warntime after it was heard last.
+    #[must_use]
+    pub fn late_at(&self, peer: &str) -> Option<Time> {
+        self.peers.get(peer)?.late_at(self.deadlines())
+    }
+
     pub(super) fn hears(&self, peer: &Peer) -> bool {
         peer.hears(self.settings.deadtime(), self.now)
     }

@@ -77,7 +77,8 @@ pub struct Takeover {
     pub age: Duration,
     /// The last heartbeat of the director that had it: microseconds before the claim.
     pub heard_before_us: Option<u64>,
-    /// When that director was found to be gone, or to be leaving: microseconds before the claim.
+    /// When that director was first late (warntime after its last heartbeat), or found to be gone
+    /// or leaving, whichever was first: microseconds before the claim.
     pub suspected_before_us: Option<u64>,
     /// When the last of its addresses was here: microseconds after the claim; `None` until then.
     pub addresses_after_us: Option<u64>,

@@ -21,7 +21,7 @@ pub(super) struct Claimed {
     pub(super) from: Option<String>,
     /// When that director was heard last.
     pub(super) heard: Option<Time>,
-    /// When this director learnt that the other was gone, or was leaving.
+    /// When the other was first late, or known to be gone or leaving.
     pub(super) suspected: Option<Time>,
     /// When the group was claimed.
     pub(super) at: Time,

@@ -213,8 +213,10 @@ impl Work {
             Output::Event(event) => {
                 journal::event(&event);
                 self.reporter.happened(journal::what(&event), now);
-                let heard = |peer: &str| self.machine.get().last_heard(peer);
-                self.chronicle.note(&event, heard, now);
+                let machine = self.machine.get();
+                let heard = |peer: &str| machine.last_heard(peer);
+                let late = |peer: &str| machine.late_at(peer);
+                self.chronicle.note(&event, heard, late, now);
             }
             Output::Answer { id, answer } => {
                 if let Some(waiting) = self.asked.remove(&id) {

@@ -11,19 +11,27 @@ use crate::director::takeovers::{Claimed, Takeovers};
 #[derive(Debug, Default)]
 pub(super) struct Chronicle {
     takeovers: Takeovers,
-    /// When a peer was found to be gone, or first suspected to be.
+    /// When a peer that is gone was first late, or refused, or found to be gone.
     suspected: BTreeMap<String, Time>,
 }
 
 impl Chronicle {
-    /// Notes what an event says of who is gone. `heard` tells when a peer was heard last.
-    pub(super) fn note(&mut self, event: &Event, heard: impl Fn(&str) -> Option<Time>, now: Time) {
+    /// Notes what an event says of who is gone. `heard` tells when a peer was heard last, and
+    /// `late` when it is late after that.
+    pub(super) fn note(
+        &mut self,
+        event: &Event,
+        heard: impl Fn(&str) -> Option<Time>,
+        late: impl Fn(&str) -> Option<Time>,
+        now: Time,
+    ) {
         match event {
             Event::Refused { peer, .. } | Event::PeerDead { peer, .. } => {
                 let known = self.suspected.get(peer).copied();
                 // A heartbeat has contradicted what was suspected before it.
                 if known.is_none() || known < heard(peer) {
-                    self.suspected.insert(peer.clone(), now);
+                    let since = late(peer).map_or(now, |late| late.min(now));
+                    self.suspected.insert(peer.clone(), since);
                 }
             }
             Event::PeerAlive { peer, .. } => {
@@ -132,19 +140,29 @@ mod tests {
     #[test]
     fn a_suspicion_counts_from_its_first_sign() {
         let heard = |_: &str| Some(millis(700));
-        let mut chronicle = Chronicle::default();
-        chronicle.note(&dead("ha1"), heard, millis(1_000));
-        chronicle.note(&dead("ha1"), heard, millis(1_020));
-        chronicle.claim("web", 4, &silence("ha1"), heard, millis(1_030));
-        assert_eq!(suspected_before(&chronicle), Some(30_000));
+        // Refused before it is late, and late before it is dead.
+        for (late, expected) in [(1_010, 30_000), (850, 180_000)] {
+            let late = |_: &str| Some(millis(late));
+            let mut chronicle = Chronicle::default();
+            chronicle.note(&dead("ha1"), heard, late, millis(1_000));
+            chronicle.note(&dead("ha1"), heard, late, millis(1_020));
+            chronicle.claim("web", 4, &silence("ha1"), heard, millis(1_030));
+            assert_eq!(suspected_before(&chronicle), Some(expected));
+        }
     }
 
     #[test]
     fn a_heartbeat_contradicts_what_was_suspected_before_it() {
         let mut chronicle = Chronicle::default();
-        chronicle.note(&dead("ha1"), |_| Some(millis(700)), millis(1_000));
+        let late = |after| move |_: &str| Some(millis(after));
+        chronicle.note(
+            &dead("ha1"),
+            |_| Some(millis(700)),
+            late(850),
+            millis(1_000),
+        );
         let heard = |_: &str| Some(millis(1_010));
-        chronicle.note(&dead("ha1"), heard, millis(1_020));
+        chronicle.note(&dead("ha1"), heard, late(1_160), millis(1_020));
         chronicle.claim("web", 4, &silence("ha1"), heard, millis(1_030));
         assert_eq!(suspected_before(&chronicle), Some(10_000));
     }
