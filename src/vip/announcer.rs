@@ -44,6 +44,8 @@ pub struct Announcer {
     /// Frames of addresses not announced yet; always due.
     first: BTreeSet<(Form, Vip)>,
     repeats: BTreeSet<(Time, Form, Vip)>,
+    /// Addresses that have not arrived, and when they are announced all the same.
+    expected: BTreeMap<Vip, Time>,
     outputs: VecDeque<Notice>,
     window_end: Option<Time>,
     left: usize,
@@ -75,6 +77,20 @@ impl Announcer {
         }
     }
 
+    /// Starts the schedule of an address when it [has arrived](Self::handle_arrival), at `latest`
+    /// anyway.
+    pub fn expect(&mut self, vip: &Vip, latest: Time) {
+        self.withdraw(vip);
+        self.expected.insert(vip.clone(), latest);
+    }
+
+    /// The kernel delivers an address, of which it may have been known that it [will](Self::expect).
+    pub fn handle_arrival(&mut self, vip: &Vip, now: Time) {
+        if self.expected.contains_key(vip) {
+            self.announce(vip, now);
+        }
+    }
+
     /// Announces an address once more, at once; its schedule goes on from there.
     pub fn hasten(&mut self, vip: &Vip, now: Time) {
         let forms = Form::of(vip.address.addr());
@@ -93,6 +109,7 @@ impl Announcer {
 
     /// Ends the schedule of an address: nothing more is sent for it.
     pub fn withdraw(&mut self, vip: &Vip) {
+        self.expected.remove(vip);
         let Some(round) = self.rounds.remove(vip) else {
             return;
         };
@@ -116,6 +133,10 @@ impl Announcer {
 
     /// Lets the frames out that are due and within the burst.
     pub fn handle_timeout(&mut self, now: Time) {
+        let late = self.expected.iter().filter(|(_, latest)| **latest <= now);
+        for vip in late.map(|(vip, _)| vip.clone()).collect::<Vec<_>>() {
+            self.announce(&vip, now);
+        }
         if self.window_end.is_none_or(|end| now >= end) {
             self.left = BURST.saturating_sub(self.outputs.len());
             self.window_end = None;
@@ -137,7 +158,8 @@ impl Announcer {
         let due = if !self.outputs.is_empty() || !self.first.is_empty() {
             Some(Time::ZERO)
         } else {
-            self.repeats.first().map(|(due, ..)| *due)
+            let repeat = self.repeats.first().map(|(due, ..)| *due);
+            self.expected.values().copied().chain(repeat).min()
         }?;
         // While nothing is left of the burst, or what left it couldn't be sent, wait for the next.
         match self.window_end {
@@ -149,7 +171,7 @@ impl Announcer {
     /// Whether an address waits for its first announcement.
     #[must_use]
     pub fn is_announcing(&self) -> bool {
-        !self.first.is_empty() || !self.outputs.is_empty()
+        !self.first.is_empty() || !self.outputs.is_empty() || !self.expected.is_empty()
     }
 
     /// The next frame to send.

@@ -87,8 +87,13 @@ fn a_vip_is_put_and_announced_in_one_turn_and_taken_in_one() {
     vips.handle_timeout(START);
     assert_eq!(fake.0.borrow().on("eth0"), texts(["192.0.2.80/24"]));
     assert_eq!(fake.0.borrow().on("eth1"), texts(["2001:db8::80/64"]));
-    assert_eq!(fake.0.borrow().sent.len(), 3);
+    assert_eq!(fake.0.borrow().sent.len(), 2, "both forms of ARP");
+    assert!(vips.is_announcing());
+    // The kernel tells when it delivers an IPv6 address.
+    vips.handle_readable(START);
+    vips.handle_timeout(START);
     assert_eq!(vips.counts().announced, 3);
+    assert!(!vips.is_announcing());
     assert_eq!(vips.poll_output(), Some(put(&pair()[0], false)));
     assert_eq!(vips.poll_output(), Some(put(&pair()[1], false)));
     assert!(pair().iter().all(|vip| vips.is_present(vip)));
@@ -107,6 +112,29 @@ fn a_vip_is_put_and_announced_in_one_turn_and_taken_in_one() {
     assert_eq!(vips.outputs.len(), 2);
     assert!(fake.0.borrow().addresses.is_empty());
     assert_eq!(vips.poll_timeout(), None);
+}
+
+#[test]
+fn an_ipv6_vip_of_which_the_kernel_does_not_tell_is_announced_all_the_same() {
+    let (fake, mut vips) = open(&pair());
+    let [_, v6] = pair();
+    vips.put(std::slice::from_ref(&v6), START);
+    vips.handle_timeout(START);
+    fake.0.borrow_mut().events.clear();
+    let just_before = START + Duration::from_millis(49);
+    run(&mut vips, START, just_before);
+    assert_eq!(fake.0.borrow().sent.len(), 0);
+    run(&mut vips, just_before, START + Duration::from_millis(60));
+    assert_eq!(fake.0.borrow().sent.len(), 1);
+
+    // What leaves before is not announced at all.
+    vips.take(std::slice::from_ref(&v6), soon(soon(START)));
+    vips.handle_timeout(soon(soon(START)));
+    vips.put(std::slice::from_ref(&v6), soon(soon(START)));
+    vips.handle_timeout(soon(soon(START)));
+    vips.take(std::slice::from_ref(&v6), soon(soon(START)));
+    run(&mut vips, soon(soon(START)), START + Duration::from_secs(1));
+    assert_eq!(fake.0.borrow().sent.len(), 1);
 }
 
 #[test]

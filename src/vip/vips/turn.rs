@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipvs::netlink::KernelError;
 use rustix::io::Errno;
@@ -18,6 +19,11 @@ use super::super::table::{DAD_FAILED, Event, Found, Link, MARK, SECONDARY, Table
 use super::{Output, Vips};
 use crate::clock::Time;
 use crate::config::model::Vip;
+
+/// An IPv6 address that has been put is delivered a moment later, by a worker of the kernel
+/// (`addrconf_dad_work`), which tells of the address then; it takes no longer than this on a host
+/// that is well. What is announced before draws packets that are lost.
+const ARRIVAL: Duration = Duration::from_millis(50);
 
 /// What is left to do: a VIP that could not be made quiet keeps its address.
 fn without_failed(mut changes: Vec<Planned>, steps: &[Step]) -> Vec<Planned> {
@@ -74,7 +80,13 @@ impl<H: Host> Vips<H> {
                     self.observe_loss_of(&name, now);
                 }
             }
-            Event::Address(_) => self.table.handle(event),
+            Event::Address(ref found) => {
+                let place = self.place(found);
+                self.table.handle(event);
+                if let Some(vip) = place.and_then(|place| self.settled(&place)) {
+                    self.announcer.handle_arrival(&vip, now);
+                }
+            }
             Event::AddressGone(ref found) => {
                 let place = self.place(found);
                 self.table.handle(event);
@@ -271,12 +283,18 @@ impl<H: Host> Vips<H> {
         }
     }
 
+    /// The VIP of a place, if it is wanted there and has been put.
+    fn settled(&self, place: &Place) -> Option<Vip> {
+        let duty = self.duties.get(place).filter(|duty| duty.is_fulfilled())?;
+        match &duty.goal {
+            Goal::Present(vip) => Some(vip.clone()),
+            Goal::Quiet(_) | Goal::Absent => None,
+        }
+    }
+
     /// Notes that a wanted address is gone, if it is.
     fn check(&mut self, place: &Place, now: Time) {
-        let Some(duty) = self.duties.get(place).filter(|duty| duty.is_fulfilled()) else {
-            return;
-        };
-        let Goal::Present(vip) = duty.goal.clone() else {
+        let Some(vip) = self.settled(place) else {
             return;
         };
         if self.table.exact(&vip.interface, vip.address).is_some() {
@@ -441,7 +459,11 @@ impl<H: Host> Vips<H> {
         match step.goal {
             Goal::Present(vip) => {
                 self.duties.fulfil(&step.place);
-                self.announcer.announce(&vip, now);
+                if step.found || vip.address.addr().is_ipv4() {
+                    self.announcer.announce(&vip, now);
+                } else {
+                    self.announcer.expect(&vip, now + ARRIVAL);
+                }
                 self.prober.ask(&vip, now);
                 debug!(address = %vip.address, interface = vip.interface, found = step.found, "address put");
                 self.outputs.push_back(Output::Put {

@@ -125,6 +125,7 @@ fn a_takeover_waits_for_no_answer_and_stands_against_whoever_answers() {
         vips.locate("ha1".to_owned(), vec![[2, 0, 0, 0, 9, 1]]);
         vips.put(&pair(), START);
         vips.handle_timeout(START);
+        vips.handle_timeout(START);
         assert!(pair().iter().all(|vip| vips.is_present(vip)));
         assert_eq!(fake.0.borrow().sent.len(), 3);
         assert!(fake.0.borrow().asked.is_empty());
