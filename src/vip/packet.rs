@@ -1,12 +1,12 @@
-//! The packet socket that announcements leave through, and the addresses of packet sockets.
+//! The packet socket that announcements leave through, and what all packet sockets need.
 #![expect(
     unsafe_code,
-    reason = "rustix has no link-layer address and lets callers bring their own kinds only so"
+    reason = "rustix has no link-layer address and no options of packet sockets, and lets callers bring their own kinds only so"
 )]
 
 use std::io::IoSlice;
 use std::mem::{offset_of, size_of};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
@@ -82,6 +82,26 @@ pub(super) fn received_by(from: &SocketAddrAny) -> Option<u32> {
     // of a packet socket's family the kernel has written every field before `sll_addr`.
     let address = unsafe { &*from.as_ptr().cast::<libc::sockaddr_ll>() };
     u32::try_from(address.sll_ifindex).ok()
+}
+
+/// Linux's `PACKET_IGNORE_OUTGOING` (linux/if_packet.h).
+const IGNORE_OUTGOING: libc::c_int = 23;
+
+/// Keeps what this host sends, or passes on, from being cloned for a packet socket that is not to
+/// see it. Kernels before 4.20 cannot, and clone it.
+pub(super) fn ignore_outgoing(socket: &impl AsRawFd) {
+    let on: libc::c_int = 1;
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the option's value is an integer, readable for the size that is told.
+    let _ = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            IGNORE_OUTGOING,
+            (&raw const on).cast(),
+            size,
+        )
+    };
 }
 
 /// `struct sockaddr_ll` as packet(7) wants it for sending whole frames, and for receiving.

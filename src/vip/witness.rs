@@ -8,7 +8,7 @@ use rustix::net::{RecvFlags, bind, recv};
 use socket2::{Domain, SockFilter, Socket, Type};
 
 use super::bpf::{AND, GO, IF_EQUAL, KIND, LOAD_OCTET, LOAD_WORD, RETURN};
-use super::packet::LinkAddress;
+use super::packet::{LinkAddress, ignore_outgoing};
 
 /// So many VIPs of each family are looked for; the kernel takes 4,096 instructions.
 const MOST: usize = 256;
@@ -37,6 +37,7 @@ impl Witness {
         socket.attach_filter(&program)?;
         // The least that the kernel gives: more than one packet is of no use.
         socket.set_recv_buffer_size(0)?;
+        ignore_outgoing(&socket);
         Ok(Self(socket))
     }
 
