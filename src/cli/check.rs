@@ -36,6 +36,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
     if let Ok(loaded) = &loaded {
         warnings.extend(loaded.warnings.iter().cloned());
         warnings.extend(ties(&loaded.config));
+        warnings.extend(lvs::spread_twice(&loaded.config));
         warnings.extend(slow_lines(&loaded.config));
     }
     let printed = if args.json {
@@ -122,6 +123,7 @@ fn as_json(args: &CheckArgs, loaded: &Result<Loaded, Report>, warnings: &[String
 pub(super) fn at_start(loaded: &Loaded) -> Vec<String> {
     let mut told = missing_devices(loaded);
     told.extend(ties(&loaded.config));
+    told.extend(lvs::spread_twice(&loaded.config));
     told.extend(slow_lines(&loaded.config));
     told
 }

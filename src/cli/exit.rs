@@ -20,6 +20,16 @@ pub enum Exit {
     NoRights = 4,
 }
 
+impl Exit {
+    /// How two things end that were both tried: well, or as the first that did not.
+    pub(super) fn and(self, other: Self) -> Self {
+        match self {
+            Self::Done => other,
+            failure => failure,
+        }
+    }
+}
+
 impl Termination for Exit {
     fn report(self) -> ExitCode {
         ExitCode::from(self as u8)

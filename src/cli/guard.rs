@@ -10,6 +10,7 @@ use super::output::complain;
 use super::{Exit, logging};
 use crate::control::{guard_lock_path, lock_path};
 use crate::director::guard;
+use crate::lvs::sync::NoteFile;
 
 /// The running program, also if its file has been replaced meanwhile.
 const OURSELVES: &str = "/proc/self/exe";
@@ -26,6 +27,7 @@ pub(super) fn guard(args: &GuardArgs) -> Exit {
         &lock_path(&args.socket),
         args.daemon,
         &guard_lock_path(&args.socket),
+        &NoteFile::beside(&args.socket),
     );
     if well { Exit::Done } else { Exit::Failed }
 }

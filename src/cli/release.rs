@@ -10,24 +10,26 @@ use super::output::{complain, print, print_report};
 use crate::config::model::Vip;
 use crate::config::{self, HostFacts};
 use crate::control::{self, DEFAULT_SOCKET, Hold};
+use crate::lvs::sync::{self, NoteFile};
 use crate::vip::{self, Action, Problem, Released};
 
 /// How long an address that the kernel doesn't remove is tried again.
 const LIMIT: Duration = Duration::from_secs(3);
 
 pub(super) fn release(args: &ReleaseArgs) -> Exit {
-    let (vips, socket, exit) = match config::load(&args.config, &HostFacts::unchecked()) {
-        Ok(loaded) => {
-            let groups = loaded.config.groups.values();
-            let vips = groups.flat_map(|group| group.vips.clone()).collect();
-            (vips, loaded.config.control.socket.clone(), Exit::Done)
-        }
-        Err(report) => {
-            print_report(&report);
-            complain(&"only addresses that carry caribe's mark are removed");
-            (BTreeSet::new(), PathBuf::from(DEFAULT_SOCKET), Exit::Failed)
-        }
-    };
+    let loaded = config::load(&args.config, &HostFacts::unchecked());
+    if let Err(report) = &loaded {
+        print_report(report);
+        complain(&"only addresses that carry caribe's mark are removed");
+    }
+    let exit = loaded.as_ref().map_or(Exit::Failed, |_| Exit::Done);
+    let config = loaded.ok().map(|loaded| loaded.config);
+    let groups = config.iter().flat_map(|config| config.groups.values());
+    let vips = groups.flat_map(|group| group.vips.clone()).collect();
+    let socket = config.as_ref().map_or_else(
+        || PathBuf::from(DEFAULT_SOCKET),
+        |config| config.control.socket.clone(),
+    );
     let _hold = match hold(&socket, args.force) {
         Ok(Some(hold)) if hold.is_guarded(&socket) => {
             let told = print("the guard of the daemon that has died looks after its addresses\n");
@@ -42,9 +44,28 @@ pub(super) fn release(args: &ReleaseArgs) -> Exit {
             return Exit::from(&error);
         }
     };
-    match remove(&vips) {
-        Exit::Done => exit,
-        other => other,
+    let aside = match config.is_some_and(|config| config.ipvs.stands_aside()) {
+        true => stand_aside(&socket),
+        false => Exit::Done,
+    };
+    remove(&vips).and(aside).and(exit)
+}
+
+/// Before the addresses go, as whoever takes over sends packets here as to any real server.
+fn stand_aside(socket: &Path) -> Exit {
+    let note = NoteFile::load(NoteFile::beside(socket));
+    match sync::stand_aside(&note, &mut sync::System) {
+        Ok(true) => print("set net.ipv4.vs.backup_only to 1\n")
+            .err()
+            .unwrap_or(Exit::Done),
+        Ok(false) => Exit::Done,
+        Err(error) => {
+            complain(&format!(
+                "cannot set net.ipv4.vs.backup_only: {}",
+                words::of(&error)
+            ));
+            Exit::from(&error)
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::event::DeathCause;
-use super::heartbeat::{Claim, Echo, Heartbeat, Station};
+use super::heartbeat::{Claim, Echo, Heartbeat, Role, Station};
 use super::histogram::Histogram;
 use super::packet::Dropped;
 use super::rhythm::Rhythm;
@@ -143,11 +143,19 @@ pub(super) struct Peer {
     pub(super) compared: Option<(Digest, Digest)>,
     pub(super) stopping: bool,
     pub(super) claims: BTreeMap<String, Claim>,
+    /// What it claimed last was more than to stand by. Its last word, which others speak, is none.
+    held: bool,
     /// Where it said last that it answers for VIPs, alive or dead.
     pub(super) stations: BTreeSet<Station>,
 }
 
 impl Peer {
+    /// Whether its host may serve a group still: it said last that it has one, or that it is leaving
+    /// one. Of a dead one only for deadtime, in which its guard gives the groups up.
+    pub(super) fn holds(&self, deadtime: Duration, now: Time) -> bool {
+        self.held && (self.alive || now < self.since + deadtime)
+    }
+
     pub(super) fn new(paths: usize) -> Self {
         let mut peer = Self::default();
         peer.set_paths(paths);
@@ -475,6 +483,10 @@ impl Peer {
             self.digest = Some(heartbeat.digest);
             self.stopping = heartbeat.stopping;
             self.claims.clone_from(&heartbeat.claims);
+            if !heartbeat.is_last_word() {
+                let mut claims = heartbeat.claims.values();
+                self.held = claims.any(|claim| claim.role != Role::Standby);
+            }
         }
         accepted
     }

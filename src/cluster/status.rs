@@ -44,6 +44,9 @@ pub struct PeerStatus {
     pub differing: Vec<String>,
     /// It said that it stops.
     pub stopping: bool,
+    /// Whether its host may serve a group still: it said last that it has one, or that it is leaving
+    /// one, and has not been dead for deadtime.
+    pub holds: bool,
     /// To it and back by the fastest paths, as last measured.
     pub round_trip: Option<Duration>,
     /// How regularly its heartbeats come, by whatever path.
@@ -150,6 +153,7 @@ impl Machine {
             same_config: peer.same_config,
             differing: peer.differing(),
             stopping: peer.stopping,
+            holds: peer.holds(self.settings.deadtime(), now),
             round_trip: peer.round_trip,
             rhythm: peer.rhythm.clone(),
             silence: peer.heard.map(since),
@@ -189,6 +193,14 @@ impl Machine {
             groups: groups.collect(),
             counters: self.counters.clone(),
         }
+    }
+
+    /// The peers whose hosts may serve a group still ([`PeerStatus::holds`]).
+    pub fn holders(&self, now: Time) -> impl Iterator<Item = &str> {
+        let deadtime = self.settings.deadtime();
+        let holders = self.peers.iter();
+        let holders = holders.filter(move |(_, peer)| peer.holds(deadtime, now));
+        holders.map(|(name, _)| name.as_str())
     }
 
     /// Why this director has its role in a group; of one that nobody has, why it does not take it.

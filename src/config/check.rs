@@ -49,6 +49,7 @@ pub(super) fn check(file: &raw::File, host: &HostFacts, faults: &mut Faults) -> 
         watchdog: watchdog?,
         digest: Digest::default(),
     };
+    ipvs::stand_aside(&mut config);
     match digest::of(&config) {
         Ok(digest) => config.digest = digest,
         Err(error) => {

@@ -12,6 +12,7 @@ mod duration;
 mod files;
 pub mod keys;
 pub mod model;
+mod own_servers;
 mod raw;
 mod schema;
 mod suggest;
@@ -27,6 +28,7 @@ pub use diagnostic::{Diagnostic, Related, Report, Style};
 pub use duration::{parse as parse_duration, show as show_duration};
 pub use keys::{Key, KeyId, KeyRing};
 pub use model::Config;
+pub use own_servers::keeps_the_vip;
 
 use diagnostic::{Fault, Faults, Span};
 use raw::At;

@@ -135,6 +135,18 @@ pub struct Director {
     pub paths: Vec<HeartbeatPath>,
 }
 
+impl Director {
+    /// The addresses that its paths tell.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.paths.iter().filter_map(|path| match path {
+            HeartbeatPath::Udp(address) => Some(*address),
+            HeartbeatPath::Broadcast { .. }
+            | HeartbeatPath::Multicast { .. }
+            | HeartbeatPath::Serial { .. } => None,
+        })
+    }
+}
+
 /// One way for heartbeats between directors. Path `i` of all of them is of one kind.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum HeartbeatPath {
@@ -318,6 +330,20 @@ pub struct Ipvs {
     /// Settings below `net.ipv4.vs`, by the kernel's names, each written as the kernel reads it.
     /// Those of a configuration with `sync` include the defaults that go with it.
     pub sysctls: BTreeMap<String, String>,
+}
+
+/// The setting whose value depends on whether a director stands by.
+pub const BACKUP_ONLY: &str = "backup_only";
+
+impl Ipvs {
+    /// Whether the kernel shall leave packets alone while this director has no group
+    /// ([`BACKUP_ONLY`]).
+    #[must_use]
+    pub fn stands_aside(&self) -> bool {
+        self.sysctls
+            .get(BACKUP_ONLY)
+            .is_some_and(|value| value == "1")
+    }
 }
 
 /// `[ipvs.sync]`

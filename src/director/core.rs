@@ -3,6 +3,7 @@
 mod tidings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use super::wishes::Wishes;
 use crate::clock::{self, Time};
 use crate::config::{Config, Loaded};
 use crate::health::{Subscriptions, Verdicts};
+use crate::lvs::sync::Duty;
 use crate::lvs::{self, Keeper, Owned, Wanted};
 
 /// A snapshot is made when something has happened, but not without a pause.
@@ -62,6 +64,8 @@ pub(super) struct Core {
     verdicts: Verdicts,
     /// The kernel's table as it was found.
     adopted: Table,
+    /// The addresses of directors that spread packets themselves, as far as it matters.
+    busy: BTreeSet<IpAddr>,
     /// Services of which every server has been probed.
     complete: BTreeSet<String>,
     wanted: watch::Sender<Arc<Wanted>>,
@@ -76,6 +80,7 @@ pub(super) struct Core {
     reach_told: Option<Reach>,
     keeper: Keeper,
     table_reports: watch::Receiver<Arc<lvs::Report>>,
+    duty: Duty,
     runner: Runner,
     verdict_reports: mpsc::Receiver<Vec<Verdict>>,
     scene: Scene,
@@ -115,7 +120,7 @@ pub(super) struct Found<K> {
     /// What of it is ours.
     pub(super) owned: Owned,
     /// What is to be undone of what is beside the table.
-    pub(super) note: lvs::sync::NoteFile,
+    pub(super) sync: lvs::sync::Work<lvs::sync::System>,
 }
 
 /// What has to be done before the core waits again.
@@ -142,22 +147,23 @@ impl Core {
             kernel,
             adopted,
             owned,
-            note,
+            sync,
         } = found;
         let mut verdicts = Verdicts::default();
         verdicts.handle_subscriptions(Subscriptions::new(config.virtuals.values()), started);
         let first = Wanted {
             generation: 1,
-            table: table(&config, &verdicts, &adopted),
+            table: table(&config, &verdicts, &adopted, &BTreeSet::new()),
             sync: lvs::sync::desired(&config),
         };
         let (wanted, wanted_receiver) = watch::channel(Arc::new(first));
+        let duty = sync.duty();
         let (table_sender, table_reports) = watch::channel(Arc::default());
         let keeper = Keeper::spawn(
             runtime.clone(),
             kernel,
             owned,
-            note,
+            sync,
             wanted_receiver,
             table_sender,
         )?;
@@ -172,6 +178,7 @@ impl Core {
             verdicts: &verdicts,
             probes: runner.stats(),
             table: &lvs::Report::default(),
+            duty: &duty,
         };
         let (scene, sight) = Scene::new(view.snapshot(started));
         let mut history = History::new(clock::wall());
@@ -186,6 +193,7 @@ impl Core {
             started,
             verdicts,
             adopted,
+            busy: BTreeSet::new(),
             complete: BTreeSet::new(),
             wanted,
             ready: BTreeMap::new(),
@@ -197,6 +205,7 @@ impl Core {
             reach_told: None,
             keeper,
             table_reports,
+            duty,
             runner,
             verdict_reports,
             scene,
@@ -270,7 +279,7 @@ impl Core {
                         tracing::error!("the heartbeat thread has ended");
                         return false;
                     };
-                    self.take(report);
+                    due.table |= self.take(report);
                     self.tell_guard();
                     due.view = true;
                 }
@@ -313,7 +322,7 @@ impl Core {
             if (due.table || due.ready) && table_pace.next() <= Instant::now() {
                 table_pace.work(|| {
                     if std::mem::take(&mut due.table) {
-                        let table = table(&self.config, &self.verdicts, &self.adopted);
+                        let table = table(&self.config, &self.verdicts, &self.adopted, &self.busy);
                         self.want(table, lvs::sync::desired(&self.config));
                     }
                     self.tell_complete();
@@ -345,6 +354,7 @@ impl Core {
             verdicts: &self.verdicts,
             probes: self.runner.stats(),
             table: &table,
+            duty: &self.duty,
         };
         let snapshot = view.snapshot(clock::now());
         self.scene.show(snapshot, self.answered());
@@ -428,10 +438,11 @@ fn probe_limits() -> Limits {
     concurrency.map_or_else(Limits::default, |concurrency| Limits { concurrency })
 }
 
-fn table(config: &Config, verdicts: &Verdicts, adopted: &Table) -> Table {
+fn table(config: &Config, verdicts: &Verdicts, adopted: &Table, busy: &BTreeSet<IpAddr>) -> Table {
     lvs::desired(
         config,
         |service, at| verdicts.health_of(service, at),
         adopted,
+        busy,
     )
 }

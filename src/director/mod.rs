@@ -61,7 +61,7 @@ pub use wishes::SaveError;
 
 use crate::clock;
 use crate::cluster::{Codec, Heartbeat, Input, Keys, Limit, Settings};
-use crate::config::model::{Config, HeartbeatPath};
+use crate::config::model::Config;
 use crate::config::{KeyRing, Loaded};
 use crate::lvs::{self, Owned};
 use crate::vip::{self, Vips};
@@ -171,8 +171,10 @@ impl Director {
             tracing::error!(%error, "starting as if none were");
             Owned::nothing(owned)
         });
-        let note = config.control.socket.with_file_name("sync.json");
+        let duty = lvs::sync::Duty::default();
+        let note = lvs::sync::NoteFile::beside(&config.control.socket);
         let note = lvs::sync::NoteFile::load(note);
+        let sync = lvs::sync::Work::new(lvs::sync::System, note, duty.clone());
         let setting = |path: &str| fs::read_to_string(Path::new("/proc/sys").join(path)).ok();
         for missing in lvs::missing_for_nat(config, setting) {
             tracing::warn!(missing, "this host does not forward as a service needs it");
@@ -215,6 +217,7 @@ impl Director {
                 vips,
                 codec,
                 machine,
+                duty,
             },
             config,
         )?;
@@ -229,7 +232,7 @@ impl Director {
                 kernel,
                 adopted,
                 owned,
-                note,
+                sync,
             },
             (pulse, reports),
             reach,
@@ -288,15 +291,7 @@ impl Director {
 fn addresses_of_others(config: &Config, node: &str) -> BTreeMap<String, Vec<IpAddr>> {
     let others = config.directors.values().filter(|it| it.name != node);
     others
-        .map(|director| {
-            let addresses = director.paths.iter().filter_map(|path| match path {
-                HeartbeatPath::Udp(address) => Some(*address),
-                HeartbeatPath::Broadcast { .. }
-                | HeartbeatPath::Multicast { .. }
-                | HeartbeatPath::Serial { .. } => None,
-            });
-            (director.name.clone(), addresses.collect())
-        })
+        .map(|director| (director.name.clone(), director.addresses().collect()))
         .collect()
 }
 

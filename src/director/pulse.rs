@@ -33,6 +33,7 @@ use super::watchdog::Beats;
 use crate::clock::{self, Time};
 use crate::cluster::{Answer, Codec, Dropped, Input, Station};
 use crate::config::model::Config;
+use crate::lvs::sync::{self, Duty};
 use crate::vip::Vips;
 use command::Ear;
 use groups::Groups;
@@ -58,6 +59,8 @@ pub(super) struct Parts {
     pub(super) codec: Codec,
     /// Who lives and who owns.
     pub(super) machine: Recorded,
+    /// Whether this director has a group, for its kernel.
+    pub(super) duty: Duty,
     /// Counts the thread's turns, for watchdogs.
     pub(super) beats: Beats,
 }
@@ -84,6 +87,8 @@ impl Pulse {
             reporter,
             Witnesses::new(config, teller.clone())?,
         );
+        // Before anybody asks whether this director has a group.
+        work.adopt(clock::now());
         let thread = std::thread::Builder::new()
             .name("heartbeat".to_owned())
             .spawn(move || {
@@ -112,12 +117,14 @@ impl Pulse {
         }
     }
 }
+
 /// What the thread runs.
 struct Work {
     paths: Paths,
     vips: Vips,
     codec: Codec,
     machine: Recorded,
+    duty: Duty,
     beats: Beats,
     groups: Groups,
     /// How many reachability targets answer, as was told last.
@@ -132,6 +139,8 @@ struct Work {
     last_asked: u64,
     /// Where VIPs are answered for here, as was told last.
     stations: BTreeSet<Station>,
+    /// The peers that may serve groups, as was told last.
+    holders: Vec<String>,
     keepalive: Duration,
     /// When anybody was heard last.
     heard: Time,
@@ -152,6 +161,7 @@ impl Work {
             vips,
             codec,
             machine,
+            duty,
             beats,
         } = parts;
         Self {
@@ -159,6 +169,7 @@ impl Work {
             vips,
             codec,
             machine,
+            duty,
             beats,
             groups: Groups::new(config, clock::now()),
             reach: None,
@@ -170,6 +181,7 @@ impl Work {
             asked: BTreeMap::new(),
             last_asked: 0,
             stations: BTreeSet::new(),
+            holders: Vec::new(),
             keepalive: config.heartbeat.keepalive,
             heard: Time::ZERO,
             busy_turns: 0,
@@ -179,7 +191,6 @@ impl Work {
 
     fn run(&mut self) {
         let now = clock::now();
-        self.adopt(now);
         self.tell_stations(now);
         self.tell_fitness(now);
         let mut woken = Woken::default();
@@ -203,6 +214,7 @@ impl Work {
             if due.is_some_and(|due| due <= now) {
                 self.machine.handle(Input::Timeout, now);
             }
+            self.note_holders(now);
             let is_long = self.vips.is_due(now);
             self.carry_out(now);
             let is_long = self.report(now) || is_long;
@@ -286,6 +298,23 @@ impl Work {
                 Command::Report { question } => self.reporter.ask(question),
                 Command::Stop => self.machine.handle(Input::Stop, now),
             }
+        }
+    }
+
+    /// Makes the kernel balance while this director has a group, and before its addresses are here.
+    fn tell_duty(&self) {
+        if let Err(error) = self.duty.set(self.groups.balances(), &mut sync::System) {
+            tracing::warn!(error = %words::of(&error), "backup_only does not follow ownership");
+        }
+    }
+
+    /// Tells soon which peers may serve groups, if others do than before.
+    fn note_holders(&mut self, now: Time) {
+        let machine = self.machine.get();
+        let known = self.holders.iter().map(String::as_str);
+        if !machine.holders(now).eq(known) {
+            self.holders = machine.holders(now).map(str::to_owned).collect();
+            self.reporter.note();
         }
     }
 

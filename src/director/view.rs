@@ -13,9 +13,9 @@ use super::snapshot::{
 };
 use crate::clock::Time;
 use crate::cluster;
-use crate::config::model::{Config, Match, Server, Virtual};
+use crate::config::model::{BACKUP_ONLY, Config, Match, Server, Virtual};
 use crate::health::{self, Verdicts};
-use crate::lvs;
+use crate::lvs::{self, sync::Duty};
 
 /// Everything that a snapshot is made of.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(super) struct View<'a> {
     pub(super) probes: probes::Stats,
     /// What the kernel's table holds.
     pub(super) table: &'a lvs::Report,
+    /// Whether this director has a group, as its kernel was told.
+    pub(super) duty: &'a Duty,
 }
 
 type Listed<'a> = BTreeMap<ServiceKey, Rows<'a>>;
@@ -276,12 +278,20 @@ impl View<'_> {
         let report = &self.table.sync;
         let runs = |role| report.daemons.iter().any(|daemon| daemon.role == role);
         let sync = configured.sync.as_ref();
+        let mut sysctls = report.sysctls.clone();
+        // A takeover changes it between two rounds.
+        if let Some(value) = sysctls.get_mut(BACKUP_ONLY)
+            && configured.stands_aside()
+            && report.problems.is_empty()
+        {
+            self.duty.value().clone_into(value);
+        }
         Some(SyncStatus {
             interface: sync.map(|sync| sync.interface.clone()),
             id: sync.map_or(0, |sync| sync.id),
             sending: runs(SyncRole::Sender),
             receiving: runs(SyncRole::Receiver),
-            sysctls: report.sysctls.clone(),
+            sysctls,
             lacking: report.lacking.iter().cloned().collect(),
             problems: report.problems.clone(),
         })

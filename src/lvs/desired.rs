@@ -1,14 +1,18 @@
 //! The IPVS table as it should be: a pure function of configuration and health.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use ipvs::{
     Destination, DestinationKey, Entry, Granularity, Persistence, Service, ServiceKey, Table,
 };
 
+use crate::config::keeps_the_vip;
 use crate::config::model::{Config, Match, OnFailure, Server, Virtual};
 use crate::health::{Health, Share};
+
+/// Schedulers that choose a server by the packet's addresses, the same on every director.
+const ALIKE: [&str; 3] = ["dh", "mh", "sh"];
 
 /// The weight of a sorry server, which never shares with another.
 const SORRY_WEIGHT: u32 = 1;
@@ -19,21 +23,48 @@ const SORRY_WEIGHT: u32 = 1;
 /// without a verdict is out, unless `adopted`, the table found at start, has it: then it keeps the
 /// weight that it has there until a verdict says otherwise. One that asks for a share of connections
 /// gets it.
+///
+/// `busy` are the addresses of directors that spread packets themselves, so that they would spread
+/// once more what they are sent for a VIP. As servers they get no new connections while there is
+/// another, except from schedulers that choose as theirs will.
 #[must_use]
 pub fn desired<H: Into<Share>>(
     config: &Config,
     health: impl Fn(&str, SocketAddr) -> H,
     adopted: &Table,
+    busy: &BTreeSet<IpAddr>,
 ) -> Table {
     let health = |service: &str, at: SocketAddr| -> Share { health(service, at).into() };
     let mut table = Table::new();
     for service in config.virtuals.values() {
         for key in service_keys(service) {
             let found = adopted.get(&key);
-            table.insert(key, entry(service, key, &health, found));
+            let mut entry = entry(service, key, &health, found);
+            if !ALIKE.contains(&&*service.scheduler) {
+                withhold(&mut entry, busy);
+            }
+            table.insert(key, entry);
         }
     }
     table
+}
+
+/// Rests servers that are busy, while any other serves.
+fn withhold(entry: &mut Entry, busy: &BTreeSet<IpAddr>) {
+    let is_busy = |key: &DestinationKey, it: &Destination| {
+        busy.contains(&key.address) && keeps_the_vip(it.forwarding)
+    };
+    let serves = |it: &Destination| it.weight > 0;
+    let mut all = entry.destinations.iter();
+    if !all.any(|(key, it)| serves(it) && !is_busy(key, it)) {
+        return;
+    }
+    for (key, it) in &mut entry.destinations {
+        if serves(it) && is_busy(key, it) {
+            it.resting_weight = Some(it.weight);
+            it.weight = 0;
+        }
+    }
 }
 
 /// The IPVS services of a virtual service: one for each port, or the one of a firewall mark.

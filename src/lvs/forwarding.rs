@@ -1,4 +1,4 @@
-//! What a director's kernel needs beside IPVS to forward with address translation: pure.
+//! What a host or a configuration lacks for packets to reach the servers as they should: pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,6 +54,26 @@ pub fn missing_for_nat(config: &Config, read: impl Fn(&str) -> Option<String>) -
         }
     }
     missing
+}
+
+/// The services whose packets a director would spread that stands by, if there are any.
+///
+/// It does so with what comes to it as to a real server, which only `backup_only` prevents; and that
+/// the kernel heeds only beside a daemon of connection sync (`ip_vs_in_hook`,
+/// net/netfilter/ipvs/ip_vs_core.c).
+#[must_use]
+pub fn spread_twice(config: &Config) -> Option<String> {
+    if config.ipvs.sync.is_some() {
+        return None;
+    }
+    let served = config.served_by_directors();
+    let (_, director) = served.first_key_value()?;
+    let names: Vec<&str> = served.keys().copied().collect();
+    Some(format!(
+        "{}: {director} is a director and a server; standing by, it would spread once more what it \
+         is sent: add [ipvs.sync], with which backup_only prevents that",
+        virtuals(&names)
+    ))
 }
 
 /// The interface of a service's addresses, if they have no other.

@@ -75,11 +75,11 @@ impl Keeper {
         runtime: Handle,
         kernel: K,
         owned: Owned,
-        note: sync::NoteFile,
+        sync: sync::Work<sync::System>,
         mut wanted: watch::Receiver<Arc<Wanted>>,
         reports: watch::Sender<Arc<Report>>,
     ) -> io::Result<Self> {
-        let mut work = Work::new(kernel, owned, sync::Work::new(sync::System, note));
+        let mut work = Work::new(kernel, owned, sync);
         let thread = std::thread::Builder::new()
             .name("ipvs".to_owned())
             .spawn(move || {
@@ -157,15 +157,14 @@ impl<K: Kernel, H: Host> Work<K, H> {
     /// `superseded` tells whether another table is wanted by now.
     fn round(&mut self, wanted: &Wanted, superseded: impl Fn() -> bool) -> Report {
         // A table that is torn down tells nobody of its connections; one that is built up takes
-        // in those of others when their servers are there.
-        let ends = wanted.sync.daemons.is_empty();
-        if ends {
-            self.sync_round(wanted);
+        // in those of others when their servers are there. What keeps a director that is a real
+        // server from balancing goes when there is nothing left to balance.
+        if wanted.sync.daemons.is_empty() {
+            self.sync.hush(&mut self.kernel);
         }
         let outcome = self.try_round(wanted, superseded);
-        if !ends {
-            self.sync_round(wanted);
-        }
+        let report = self.sync.round(&mut self.kernel, &wanted.sync);
+        self.report.sync = report.clone();
         let error = outcome.err().map(|error| error.to_string());
         if error != self.report.error {
             match &error {
@@ -176,11 +175,6 @@ impl<K: Kernel, H: Host> Work<K, H> {
         self.report.broken = error.is_some() && self.report.error.is_some();
         self.report.error = error;
         self.report.clone()
-    }
-
-    fn sync_round(&mut self, wanted: &Wanted) {
-        let report = self.sync.round(&mut self.kernel, &wanted.sync);
-        self.report.sync = report.clone();
     }
 
     fn try_round(

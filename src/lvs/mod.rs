@@ -7,6 +7,6 @@ mod owned;
 pub mod sync;
 
 pub use desired::{desired, destination_key, service_keys, sorry_key};
-pub use forwarding::missing_for_nat;
+pub use forwarding::{missing_for_nat, spread_twice};
 pub use keeper::{Keeper, Report, Wanted};
 pub use owned::{Owned, OwnedError};

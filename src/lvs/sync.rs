@@ -1,5 +1,6 @@
 //! Connection sync: the daemons and settings that the kernel's IPVS shall have beside its table.
 
+mod duty;
 mod host;
 mod note;
 mod work;
@@ -12,7 +13,9 @@ use ipvs::{SyncDaemon, SyncRole};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::config::model::BACKUP_ONLY;
 
+pub use duty::{Duty, stand_aside};
 pub use host::{Host, System};
 pub use note::NoteFile;
 pub use work::{Report, Work};
@@ -99,6 +102,14 @@ impl Desired {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.daemons.is_empty() && self.sysctls.is_empty()
+    }
+
+    /// Whether the kernel shall leave packets alone while this director has no group.
+    #[must_use]
+    pub fn stands_aside(&self) -> bool {
+        self.sysctls
+            .get(BACKUP_ONLY)
+            .is_some_and(|value| value == "1")
     }
 
     /// The interface that connections are told on.

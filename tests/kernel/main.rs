@@ -12,6 +12,7 @@ mod lvsadm;
 mod mh;
 mod nights;
 mod nights_config;
+mod own_servers;
 mod paths;
 mod probing;
 mod servers;

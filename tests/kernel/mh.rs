@@ -91,7 +91,7 @@ impl Director {
         self.host.inside(|| {
             let mut kernel = Client::open().expect("the kernel has IPVS");
             let adopted = kernel.table().expect("the table can be read");
-            let wanted = desired(&self.config, health, &adopted);
+            let wanted = desired(&self.config, health, &adopted, &BTreeSet::new());
             let listing = kernel.listing().expect("the table can be read");
             let changes = plan(&wanted, &listing, &BTreeSet::new());
             for outcome in kernel.apply(&changes).expect("changes can be sent") {

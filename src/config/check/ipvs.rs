@@ -8,7 +8,7 @@ use ipvs::Forwarding;
 
 use super::family;
 use crate::config::diagnostic::{Fault, Faults, Span};
-use crate::config::model::{Ipvs, Match, Sync, Virtual};
+use crate::config::model::{Config, Ipvs, Match, Sync, Virtual};
 use crate::config::raw::{self, Field};
 use crate::config::schema::{Key, ipvs as i};
 
@@ -106,8 +106,17 @@ fn sysctls(raw: &raw::Ipvs, faults: &mut Faults) -> Option<BTreeMap<String, Stri
     Some(all)
 }
 
+/// What is unsaid of a director that is a real server too.
+pub(super) fn stand_aside(config: &mut Config) {
+    if config.ipvs.sync.is_some() && !config.served_by_directors().is_empty() {
+        let all = &mut config.ipvs.sysctls;
+        let setting = all.entry(i::BACKUP_ONLY.name.to_owned());
+        setting.or_insert_with(|| "1".to_owned());
+    }
+}
+
 fn refuse_without_sync(key: &Key, span: &Span, faults: &mut Faults) {
-    if key.name.starts_with(i::ONLY_WITH_SYNC) {
+    if i::needs_sync(key) {
         faults.add(
             Fault::new(span, format!("`{}` has no meaning here", key.name))
                 .label("no connections are synchronised")

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{HOUR, Key, Kind, Otherwise, Section, secs};
+use crate::config::model;
 
 pub(in super::super) const IPVS: Section = Section {
     header: "[ipvs]",
@@ -96,9 +97,7 @@ pub(in super::super) const SYSCTL: Section = Section {
     header: "[ipvs.sysctl]",
     doc: "Settings below net.ipv4.vs, under the kernel's own names. They are set at start, put \
           back when somebody changes them, shown by the status, and a clean stop restores what \
-          was there before. One that the kernel does not have is told once and skipped. \
-          backup_only cannot be set: the kernel heeds it wherever connections are taken in, which \
-          is on the active director too.",
+          was there before. One that the kernel does not have is told once and skipped.",
     keys: &[
         &SYNC_THRESHOLD,
         &SYNC_PERIOD,
@@ -108,6 +107,7 @@ pub(in super::super) const SYSCTL: Section = Section {
         &SYNC_PORTS,
         &SYNC_QLEN_MAX,
         &SYNC_SOCK_SIZE,
+        &BACKUP_ONLY,
         &EXPIRE_NODEST_CONN,
         &EXPIRE_QUIESCENT_TEMPLATE,
         &CONN_REUSE_MODE,
@@ -118,7 +118,7 @@ pub(in super::super) const SYSCTL: Section = Section {
         &SCHEDULE_ICMP,
         &SLOPPY_TCP,
     ],
-    later: &["backup_only"],
+    later: &[],
 };
 
 /// Settings that are a number and mean what they say, and what each is when connections are
@@ -129,6 +129,7 @@ pub(in super::super) const NUMBERS: &[(&Key, Option<u64>)] = &[
     (&SYNC_PORTS, None),
     (&SYNC_QLEN_MAX, None),
     (&SYNC_SOCK_SIZE, None),
+    (&BACKUP_ONLY, None),
     (&EXPIRE_NODEST_CONN, Some(1)),
     (&EXPIRE_QUIESCENT_TEMPLATE, Some(1)),
     (&CONN_REUSE_MODE, None),
@@ -140,8 +141,10 @@ pub(in super::super) const NUMBERS: &[(&Key, Option<u64>)] = &[
     (&SLOPPY_TCP, None),
 ];
 
-/// What all the keys say that mean nothing to a host that tells nobody of its connections.
-pub(in super::super) const ONLY_WITH_SYNC: &str = "sync_";
+/// Whether a key means nothing to a host that tells nobody of its connections.
+pub(in super::super) fn needs_sync(key: &Key) -> bool {
+    key.name.starts_with("sync_") || key.name == BACKUP_ONLY.name
+}
 
 const AS_THE_HOST: Otherwise = Otherwise::Is("left as the host has it");
 const ONE_WITH_SYNC: Otherwise = Otherwise::Is("1 with [ipvs.sync], else left as the host has it");
@@ -213,6 +216,24 @@ pub(in super::super) const SYNC_SOCK_SIZE: Key = Key {
     kind: Kind::Integer(0, INT_MAX),
     otherwise: AS_THE_HOST,
     doc: "Bytes of the sockets' buffers; 0 is the host's default.",
+};
+
+pub(in super::super) const BACKUP_ONLY: Key = Key {
+    name: model::BACKUP_ONLY,
+    kind: Kind::Integer(0, 1),
+    otherwise: Otherwise::Is(
+        "1 where a server of a direct or tunnel service has the address of a director's path, else \
+         left as the host has it",
+    ),
+    doc: "For directors that are real servers too: without it, the one that stands by spreads once \
+          more what the active one sends to it, away again or back and forth. The kernel heeds it \
+          wherever connections are taken in, which is on every director, so with 1 it is 1 in the \
+          kernel while this director has no group, and 0 from before it puts the addresses of one \
+          until it leaves the last. Who has any group spreads the packets of all: as a server it \
+          gets no new connections from the other directors while there is another server, unless \
+          the scheduler is dh, mh or sh, by which all choose alike. Directors are known by the \
+          addresses of their paths: where servers are directors by other addresses, say 1, and let \
+          one director have all groups. A nat service does without it.",
 };
 
 pub(in super::super) const EXPIRE_NODEST_CONN: Key = Key {

@@ -1,6 +1,7 @@
 //! What the core hears of its threads, and what it tells: them, the history and the guard.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipvs::ServiceKey;
@@ -9,7 +10,7 @@ use probes::Verdict;
 use super::{Core, Known};
 use crate::clock::{self, Time};
 use crate::cluster;
-use crate::config::model::Virtual;
+use crate::config::model::{Director, Virtual};
 use crate::director::events::What;
 use crate::director::fitness::Services;
 use crate::director::guard::{self, Charge};
@@ -19,7 +20,8 @@ use crate::lvs;
 
 impl Core {
     /// Takes what the heartbeat thread tells.
-    pub(super) fn take(&mut self, mut report: pulse::Report) {
+    /// Takes what the heartbeat thread knows; whether the table depends on it.
+    pub(super) fn take(&mut self, mut report: pulse::Report) -> bool {
         let dropped = &report.cluster.counters.dropped;
         if let Some(reasons) = self.dropped.news(dropped, report.at) {
             tracing::warn!(reasons, "heartbeats dropped");
@@ -29,7 +31,20 @@ impl Core {
                 self.happened(what, at);
             }
         }
+        let busy = self.busy_directors(&report);
         self.last_pulse = Some(report);
+        let before = std::mem::replace(&mut self.busy, busy);
+        before != self.busy
+    }
+
+    /// Where the directors are that spread packets themselves, as far as it matters.
+    fn busy_directors(&self, report: &pulse::Report) -> BTreeSet<IpAddr> {
+        if !self.config.ipvs.stands_aside() {
+            return BTreeSet::new();
+        }
+        let busy = report.cluster.peers.iter().filter(|peer| peer.holds);
+        let busy = busy.filter_map(|peer| self.config.directors.get(&peer.name));
+        busy.flat_map(Director::addresses).collect()
     }
 
     pub(super) fn look_at_table(&mut self) {
@@ -176,13 +191,11 @@ impl Core {
         let told = succeeded && !self.last_words.is_empty();
         let grace = guard::grace(&self.config, told);
         if guard.told().grace != grace {
-            let vips = guard.told().vips.clone();
-            let linger = guard.told().linger;
+            let before = guard.told().clone();
             guard.charge(&Charge {
-                vips,
                 grace,
                 last_words: self.last_words.clone(),
-                linger,
+                ..before
             });
         }
     }

@@ -40,6 +40,7 @@ pub fn first_charge(config: &Config) -> Charge {
         grace: grace(config, false),
         last_words: Vec::new(),
         linger: linger(config),
+        stands_aside: config.ipvs.stands_aside(),
     }
 }
 

@@ -15,6 +15,7 @@ use super::signals;
 use super::watch::{Order, Removal, Verdict, Watch};
 use crate::clock::{self, Time};
 use crate::config::model::Vip;
+use crate::lvs::sync::{self, NoteFile};
 use crate::vip;
 
 /// Between two looks for the daemon's next run, and for a lock that another guard has.
@@ -25,9 +26,10 @@ const LONG: Duration = Duration::from_secs(30);
 /// Guards a daemon until it ends; removes its VIPs if it ends without a farewell.
 ///
 /// `daemon_lock` is the file in which a running daemon notes its process number, `daemon` that of
-/// this one's. `own_lock` is held as long as this guard lives. Whether nothing was left undone.
+/// this one's. `own_lock` is held as long as this guard lives; `note` is the daemon's of the settings
+/// that it has changed. Whether nothing was left undone.
 #[must_use]
-pub fn run(daemon_lock: &Path, daemon: u32, own_lock: &Path) -> bool {
+pub fn run(daemon_lock: &Path, daemon: u32, own_lock: &Path, note: &Path) -> bool {
     // Fails only for the leader of a group, which has its session already.
     let _ = rustix::process::setsid();
     signals::ignore();
@@ -42,7 +44,7 @@ pub fn run(daemon_lock: &Path, daemon: u32, own_lock: &Path) -> bool {
         watch.handle_timeout(now);
         match watch.verdict() {
             Some(Verdict::Leave) => return true,
-            Some(Verdict::Remove(removal)) => return carry_out(removal),
+            Some(Verdict::Remove(removal)) => return carry_out(removal, note),
             None => {}
         }
         if lock.is_none() {
@@ -91,7 +93,7 @@ fn read(input: &Stdin, unread: &mut Vec<u8>, watch: &mut Watch) {
 
 /// Tells the peers before it removes anything: whoever takes over has announced the addresses
 /// when they go here, and until then the kernel serves.
-fn carry_out(removal: &Removal) -> bool {
+fn carry_out(removal: &Removal, note: &Path) -> bool {
     for letter in &removal.last_words {
         if let Err(error) = letter.send() {
             let error = words::of(&error);
@@ -99,6 +101,12 @@ fn carry_out(removal: &Removal) -> bool {
         }
     }
     wait(&[], removal.linger);
+    if removal.stands_aside {
+        let note = NoteFile::load(note.to_owned());
+        if let Err(error) = sync::stand_aside(&note, &mut sync::System) {
+            tracing::error!(error = %words::of(&error), "the dead daemon's kernel does not stand aside");
+        }
+    }
     remove(&removal.vips)
 }
 

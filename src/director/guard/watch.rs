@@ -21,6 +21,8 @@ pub struct Charge {
     pub last_words: Vec<Letter>,
     /// How long the addresses then stay, so that a peer has announced them before they go.
     pub linger: Duration,
+    /// Whether the kernel shall leave packets alone while the director has no group.
+    pub stands_aside: bool,
 }
 
 /// What the daemon tells its guard.
@@ -50,6 +52,8 @@ pub(super) struct Removal {
     pub(super) last_words: Vec<Letter>,
     /// Between the two.
     pub(super) linger: Duration,
+    /// Whether the kernel shall leave packets alone from then on.
+    pub(super) stands_aside: bool,
 }
 
 /// The guard's state.
@@ -61,7 +65,7 @@ pub(super) enum Watch {
     /// The daemon lives.
     Charged(Charge),
     /// The daemon is dead; its next run may come until then.
-    Waiting { vips: BTreeSet<Vip>, until: Time },
+    Waiting { removal: Removal, until: Time },
     /// All is decided.
     Decided(Verdict),
 }
@@ -90,11 +94,17 @@ impl Watch {
                     vips: charge.vips,
                     last_words: charge.last_words,
                     linger: charge.linger,
+                    stands_aside: charge.stands_aside,
                 }))
             }
-            Self::Charged(Charge { vips, grace, .. }) => Self::Waiting {
-                vips,
-                until: now + grace,
+            // Nobody lives who could be told.
+            Self::Charged(charge) => Self::Waiting {
+                removal: Removal {
+                    vips: charge.vips,
+                    stands_aside: charge.stands_aside,
+                    ..Removal::default()
+                },
+                until: now + charge.grace,
             },
             state @ (Self::Waiting { .. } | Self::Decided(_)) => state,
         };
@@ -109,14 +119,10 @@ impl Watch {
 
     /// Time has gone by.
     pub(super) fn handle_timeout(&mut self, now: Time) {
-        if let Self::Waiting { vips, until } = self
+        if let Self::Waiting { removal, until } = self
             && now >= *until
         {
-            // Nobody lives who could be told.
-            *self = Self::Decided(Verdict::Remove(Removal {
-                vips: std::mem::take(vips),
-                ..Removal::default()
-            }));
+            *self = Self::Decided(Verdict::Remove(std::mem::take(removal)));
         }
     }
 
@@ -164,6 +170,7 @@ mod tests {
             grace,
             last_words: vec![letter()],
             linger: LINGER,
+            stands_aside: true,
         }
     }
 
@@ -182,6 +189,7 @@ mod tests {
             vips: vips(),
             last_words: vec![letter()],
             linger: LINGER,
+            stands_aside: true,
         };
         assert_eq!(watch.verdict(), Some(&Verdict::Remove(removal)));
     }
@@ -195,6 +203,7 @@ mod tests {
         watch.handle_timeout(NOW + GRACE);
         let removal = Removal {
             vips: vips(),
+            stands_aside: true,
             ..Removal::default()
         };
         assert_eq!(watch.verdict(), Some(&Verdict::Remove(removal)));

@@ -125,18 +125,18 @@ impl Groups {
     }
 
     /// A group is this director's: its VIPs are to be put.
-    pub(super) fn raise(&mut self, name: &str) -> &[Vip] {
-        self.enter(name, Phase::Raising)
+    pub(super) fn raise(&mut self, name: &str) {
+        self.enter(name, Phase::Raising);
     }
 
     /// A group is offered to another director: its VIPs are to be quiet.
-    pub(super) fn quiet(&mut self, name: &str) -> &[Vip] {
-        self.enter(name, Phase::Quiet)
+    pub(super) fn quiet(&mut self, name: &str) {
+        self.enter(name, Phase::Quiet);
     }
 
     /// A group is left: its VIPs are to be removed.
-    pub(super) fn release(&mut self, name: &str) -> &[Vip] {
-        self.enter(name, Phase::Releasing)
+    pub(super) fn release(&mut self, name: &str) {
+        self.enter(name, Phase::Releasing);
     }
 
     /// The VIPs of a group, in configured order; none if there is no such group.
@@ -150,6 +150,15 @@ impl Groups {
     pub(super) fn held(&self) -> impl Iterator<Item = (&String, &Group)> {
         let is_held = |group: &Group| matches!(group.phase, Phase::Raising | Phase::Up);
         self.groups.iter().filter(move |(_, group)| is_held(group))
+    }
+
+    /// Whether packets may come here to be spread: for a group that is here, arrives, or is offered.
+    /// Not for one that is left: by then another director has announced itself, or nobody serves it.
+    pub(super) fn balances(&self) -> bool {
+        self.groups.values().any(|group| match group.phase {
+            Phase::Adopted | Phase::Raising | Phase::Up | Phase::Quiet => true,
+            Phase::Down | Phase::Releasing => false,
+        })
     }
 
     /// How long a group's VIPs are asked for before they are put when no director has held them
@@ -261,13 +270,11 @@ impl Groups {
         self.is_adopting().then_some(self.adopted_until)
     }
 
-    fn enter(&mut self, name: &str, phase: Phase) -> &[Vip] {
-        let Some(group) = self.groups.get_mut(name) else {
-            return &[];
-        };
-        group.phase = phase;
-        group.arrived = 0;
-        &group.vips
+    fn enter(&mut self, name: &str, phase: Phase) {
+        if let Some(group) = self.groups.get_mut(name) {
+            group.phase = phase;
+            group.arrived = 0;
+        }
     }
 }
 

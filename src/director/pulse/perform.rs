@@ -46,6 +46,7 @@ impl Work {
             keep.extend(vips);
         }
         self.vips.remove_stale(&keep, now);
+        self.tell_duty();
     }
 
     /// Tells the machine how well each group can be served here.
@@ -165,7 +166,9 @@ impl Work {
                 };
                 self.reporter.happened(what, now);
                 let patience = self.groups.patience(&name);
-                let vips = self.groups.raise(&name);
+                self.groups.raise(&name);
+                self.tell_duty();
+                let vips = self.groups.vips(&name);
                 match ask {
                     Ask::Nobody => self.vips.put(vips, now),
                     Ask::Beside => self.vips.try_put(vips, patience, now),
@@ -185,7 +188,8 @@ impl Work {
                     reason: why.to_string(),
                 };
                 self.reporter.happened(what, now);
-                self.vips.quiet(self.groups.quiet(&name), now);
+                self.groups.quiet(&name);
+                self.vips.quiet(self.groups.vips(&name), now);
             }
             Output::Deactivate { group: name, why } => {
                 tracing::info!(group = name, reason = %why, "standby");
@@ -195,7 +199,9 @@ impl Work {
                 };
                 self.reporter.happened(what, now);
                 self.witnesses.dismiss(&name, now);
-                self.vips.take(self.groups.release(&name), now);
+                self.groups.release(&name);
+                self.tell_duty();
+                self.vips.take(self.groups.vips(&name), now);
             }
             Output::Announce { group: name } => {
                 tracing::info!(group = name, "announcing again");
@@ -413,6 +419,7 @@ impl Work {
             }
             Arrived::Foreign(group) => {
                 tracing::info!(group, "the VIPs that were found belong elsewhere");
+                self.tell_duty();
                 self.vips.take(self.groups.vips(&group), now);
             }
         }

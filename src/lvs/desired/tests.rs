@@ -47,6 +47,15 @@ fn config(more: &str) -> Config {
     )
 }
 
+/// The table while no director is a server.
+fn desired<H: Into<Share>>(
+    config: &Config,
+    health: impl Fn(&str, SocketAddr) -> H,
+    adopted: &Table,
+) -> Table {
+    super::desired(config, health, adopted, &BTreeSet::new())
+}
+
 fn service(port: u16) -> ServiceKey {
     ServiceKey::Address {
         protocol: Protocol::Tcp,
@@ -261,4 +270,58 @@ fn a_server_that_asks_for_a_share_of_connections_gets_it() {
         let weight = entry.destinations[&server("10.0.1.21:80")].weight;
         assert_eq!(weight, expected, "{asked:?}");
     }
+}
+
+#[test]
+fn directors_that_spread_packets_get_no_new_connections_while_there_is_another() {
+    let rows = |forward: &str, scheduler: &str, busy: &[u8], health: &dyn Fn(u8) -> Health| {
+        let mut config = config("");
+        let www = config.virtuals.get_mut("www").unwrap();
+        www.forward = match forward {
+            "direct" => Forwarding::Direct,
+            _ => Forwarding::Masquerade,
+        };
+        scheduler.clone_into(&mut www.scheduler);
+        www.servers.truncate(2);
+        let busy = busy.iter().map(|last| IpAddr::from([10, 0, 1, *last]));
+        let health = |_: &str, at: SocketAddr| match at.ip() {
+            IpAddr::V4(ip) => health(ip.octets()[3]),
+            IpAddr::V6(_) => Health::Up,
+        };
+        let table = super::desired(&config, health, &Table::new(), &busy.collect());
+        let rows = &table[&service(80)].destinations;
+        rows.values()
+            .map(|it| (it.weight, it.resting_weight))
+            .collect::<Vec<_>>()
+    };
+    let all = |_: u8| Health::Up;
+    let only_21 = |last: u8| if last == 21 { Health::Up } else { Health::Down };
+    let as_ever = vec![(3, None), (1, None)];
+    assert_eq!(rows("direct", "wlc", &[], &all), as_ever);
+    assert_eq!(
+        rows("direct", "wlc", &[21], &all),
+        [(0, Some(3)), (1, None)]
+    );
+    assert_eq!(
+        rows("direct", "wlc", &[21, 22], &all),
+        as_ever,
+        "all are busy"
+    );
+    assert_eq!(
+        rows("direct", "wlc", &[21], &only_21),
+        [(3, None)],
+        "the last"
+    );
+    for scheduler in ["mh", "sh", "dh"] {
+        assert_eq!(
+            rows("direct", scheduler, &[21], &all),
+            as_ever,
+            "{scheduler}"
+        );
+    }
+    assert_eq!(
+        rows("nat", "wlc", &[21], &all),
+        as_ever,
+        "sent to its own address"
+    );
 }

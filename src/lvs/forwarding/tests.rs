@@ -100,3 +100,21 @@ fn many_services_that_miss_the_same_are_told_of_once() {
     }
     assert_eq!(virtuals(&["a", "b", "c"]), "virtuals a, b, c");
 }
+
+#[test]
+fn directors_that_are_servers_need_connection_sync() {
+    let by = |forward: &str| text(ONE, forward).replace("192.0.2.21", "192.0.2.11");
+    let own = by("direct");
+    let said = spread_twice(&parsed(&own)).unwrap();
+    assert!(said.starts_with("virtual www: ha1 is a director"), "{said}");
+    assert!(spread_twice(&parsed(&by("tunnel"))).is_some());
+    let sorry = text(ONE, "direct").replace(
+        "port = 80\n",
+        "port = 80\nforward = \"direct\"\nsorry = \"192.0.2.11:80\"\n",
+    );
+    assert!(spread_twice(&parsed(&sorry)).is_some());
+    let synced = format!("{own}[ipvs.sync]\ninterface = \"eth1\"\n");
+    for others in [synced, by("nat"), text(ONE, "direct")] {
+        assert_eq!(spread_twice(&parsed(&others)), None, "{others}");
+    }
+}

@@ -43,7 +43,7 @@ fn work(kernel: Fake) -> (Work<Fake, sync::System>, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let owned = Owned::nothing(folder.path().join("services.json"));
     let note = sync::NoteFile::load(folder.path().join("sync.json"));
-    let sync = sync::Work::new(sync::System, note);
+    let sync = sync::Work::new(sync::System, note, sync::Duty::default());
     (Work::new(kernel, owned, sync), folder)
 }
 

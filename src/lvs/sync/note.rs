@@ -33,6 +33,12 @@ impl NoteFile {
         Self { path, note }
     }
 
+    /// Where the note of a director is whose control socket is `socket`.
+    #[must_use]
+    pub fn beside(socket: &Path) -> PathBuf {
+        socket.with_file_name("sync.json")
+    }
+
     /// What is noted.
     #[must_use]
     pub fn get(&self) -> &Note {

@@ -37,6 +37,7 @@ impl Settings {
             ("sync_refresh_period", "0\n"),
             ("sync_retries", "0\n"),
             ("sync_ports", "1\n"),
+            ("backup_only", "0\n"),
             ("expire_nodest_conn", "0\n"),
             ("expire_quiescent_template", "0\n"),
         ];
@@ -73,6 +74,7 @@ impl Host for &mut Settings {
 struct Director {
     kernel: Fake,
     host: Settings,
+    duty: Duty,
     folder: tempfile::TempDir,
 }
 
@@ -84,6 +86,7 @@ impl Director {
                 ..Fake::default()
             },
             host: Settings::usual(),
+            duty: Duty::default(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -91,7 +94,7 @@ impl Director {
     /// The rounds of one run of the daemon; the last report.
     fn run(&mut self, rounds: &[&Desired]) -> Report {
         let note = NoteFile::load(self.folder.path().join("sync.json"));
-        let mut work = Work::new(&mut self.host, note);
+        let mut work = Work::new(&mut self.host, note, self.duty.clone());
         let mut report = Report::default();
         for desired in rounds {
             report = work.round(&mut self.kernel, desired).clone();
@@ -246,7 +249,7 @@ fn what_somebody_stops_or_sets_is_put_back_and_counted() {
     let desired = desired(&config_with(SYNC));
     let note = NoteFile::load(director.folder.path().join("sync.json"));
     let mut host = Settings::usual();
-    let mut work = Work::new(&mut host, note);
+    let mut work = Work::new(&mut host, note, Duty::default());
     assert_eq!(work.round(&mut director.kernel, &desired).drift, 0);
     assert_eq!(work.round(&mut director.kernel, &desired).drift, 0);
     let stop = Command::StopDaemon(SyncRole::Receiver);
@@ -366,4 +369,109 @@ fn a_damaged_note_is_told_and_means_nothing() {
     let report = director.run(&[&desired(&config_with(SYNC))]);
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!(director.roles(), both());
+}
+
+/// One whose directors are real servers too.
+const OWN_SERVER: &str = "[[virtual]]\nname = \"www\"\ngroup = \"web\"\naddress = \"192.0.2.80\"\n\
+                          port = 80\nforward = \"direct\"\n\
+                          [[virtual.server]]\naddress = \"192.0.2.11\"\n";
+
+#[test]
+fn a_director_that_is_a_real_server_leaves_packets_alone_while_it_has_no_group() {
+    let mut director = Director::new();
+    let desired = desired(&config_with(&format!("{OWN_SERVER}{SYNC}")));
+    let duty = director.duty.clone();
+    let report = director.run(&[&desired, &desired]);
+    assert_eq!(report.sysctls["backup_only"], "1");
+    duty.set(true, &mut &mut director.host).unwrap();
+    assert_eq!(director.value("backup_only"), "0", "at once");
+    let report = director.run(&[&desired, &desired]);
+    assert_eq!((&*report.sysctls["backup_only"], report.drift), ("0", 0));
+    // Whatever was written is no note of what was there before.
+    duty.set(false, &mut &mut director.host).unwrap();
+    assert_eq!(director.value("backup_only"), "1");
+    let _ = director.run(&[&desired, &Desired::default()]);
+    assert_eq!(director.value("backup_only"), "0");
+    assert_eq!(fs_entries(&director), Vec::<String>::new());
+    duty.set(true, &mut &mut director.host).unwrap();
+    duty.set(false, &mut &mut director.host).unwrap();
+    assert_eq!(
+        director.value("backup_only"),
+        "0",
+        "it is not ours any more"
+    );
+}
+
+#[test]
+fn what_ownership_changes_is_no_drift_and_what_others_change_is() {
+    let mut director = Director::new();
+    let desired = desired(&config_with(&format!("{OWN_SERVER}{SYNC}")));
+    let note = NoteFile::load(director.folder.path().join("sync.json"));
+    let duty = Duty::default();
+    let mut host = Settings::usual();
+    let mut work = Work::new(&mut host, note, duty.clone());
+    for (balances, value) in [(false, "1"), (true, "0"), (false, "1")] {
+        duty.set(balances, &mut work.host).unwrap();
+        let report = work.round(&mut director.kernel, &desired);
+        assert_eq!((&*report.sysctls["backup_only"], report.drift), (value, 0));
+    }
+    work.host.write("backup_only", "0").unwrap();
+    let report = work.round(&mut director.kernel, &desired);
+    assert_eq!((&*report.sysctls["backup_only"], report.drift), ("1", 1));
+}
+
+#[test]
+fn a_director_that_has_died_stands_aside_if_it_was_to() {
+    let mut director = Director::new();
+    director.duty.set(true, &mut &mut director.host).unwrap();
+    let path = director.folder.path().join("sync.json");
+    let aside = |director: &mut Director| {
+        let note = NoteFile::load(path.clone());
+        stand_aside(&note, &mut &mut director.host).unwrap()
+    };
+    assert!(!aside(&mut director), "it has changed nothing");
+    let desired = desired(&config_with(&format!("{OWN_SERVER}{SYNC}")));
+    let _ = director.run(&[&desired]);
+    assert_eq!(director.value("backup_only"), "0");
+    assert!(aside(&mut director));
+    assert_eq!(director.value("backup_only"), "1");
+    director.duty = Duty::default();
+    let _ = director.run(&[&desired, &Desired::default()]);
+    assert_eq!(
+        director.value("backup_only"),
+        "0",
+        "as before the first run"
+    );
+}
+
+#[test]
+fn a_setting_that_is_said_to_be_0_stays_0() {
+    let mut director = Director::new();
+    let fixed = format!("{OWN_SERVER}{SYNC}[ipvs.sysctl]\nbackup_only = 0\n");
+    let desired = desired(&config_with(&fixed));
+    director
+        .host
+        .values
+        .insert("backup_only".into(), "1\n".into());
+    let report = director.run(&[&desired, &desired]);
+    assert_eq!(report.sysctls["backup_only"], "0");
+    director.duty.set(true, &mut &mut director.host).unwrap();
+    director.duty.set(false, &mut &mut director.host).unwrap();
+    assert_eq!(director.value("backup_only"), "0");
+}
+
+#[test]
+fn a_sender_falls_silent_before_its_table_goes() {
+    let mut director = Director::new();
+    let desired = desired(&config_with(SYNC));
+    let note = NoteFile::load(director.folder.path().join("sync.json"));
+    let mut host = Settings::usual();
+    let mut work = Work::new(&mut host, note, Duty::default());
+    let _ = work.round(&mut director.kernel, &desired);
+    work.hush(&mut director.kernel);
+    let roles = |kernel: &Fake| -> Vec<_> { kernel.daemons.iter().map(|it| it.role).collect() };
+    assert_eq!(roles(&director.kernel), [SyncRole::Receiver]);
+    let report = work.round(&mut director.kernel, &Desired::default());
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!(roles(&director.kernel), []);
 }

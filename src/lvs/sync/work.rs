@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use ipvs::{Command, Kernel, SyncDaemon};
+use ipvs::{Command, Kernel, SyncDaemon, SyncRole};
 
-use super::{Actual, Desired, Host, Note, NoteFile, Started, Step, plan};
+use super::{Actual, Desired, Duty, Host, Note, NoteFile, Started, Step, plan};
+use crate::config::model::BACKUP_ONLY;
 
 /// What became of it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -27,6 +28,7 @@ pub struct Report {
 pub struct Work<H> {
     pub(super) host: H,
     note: NoteFile,
+    duty: Duty,
     /// What was wholly there after the round before.
     settled: Option<Desired>,
     report: Report,
@@ -34,13 +36,20 @@ pub struct Work<H> {
 
 impl<H: Host> Work<H> {
     /// Nothing has been looked at yet.
-    pub fn new(host: H, note: NoteFile) -> Self {
+    pub fn new(host: H, note: NoteFile, duty: Duty) -> Self {
         Self {
             host,
             note,
+            duty,
             settled: None,
             report: Report::default(),
         }
+    }
+
+    /// Whom it asks whether this director balances.
+    #[must_use]
+    pub fn duty(&self) -> Duty {
+        self.duty.clone()
     }
 
     /// Compares, changes what differs, and tells how it went.
@@ -64,23 +73,41 @@ impl<H: Host> Work<H> {
         &self.report
     }
 
+    /// Stops a sender of ours, before a table is emptied that the others still need. What fails is
+    /// tried again, and told, by the next round without daemons.
+    pub fn hush(&mut self, kernel: &mut impl Kernel) {
+        if self.note.get().daemons.contains_key(&SyncRole::Sender) {
+            let _ = kernel.command(Command::StopDaemon(SyncRole::Sender));
+        }
+    }
+
     /// Does one round; what of it did not work.
     fn try_round(
         &mut self,
         kernel: &mut impl Kernel,
-        desired: &Desired,
+        asked: &Desired,
     ) -> Result<Vec<String>, ipvs::Error> {
         let mut problems = Vec::new();
-        let actual = self.look(kernel, desired, &mut problems)?;
-        let steps = plan(desired, &actual, self.note.get());
-        if self.settled.as_ref() == Some(desired) {
+        if !asked.stands_aside() {
+            self.duty.give_back();
+        }
+        let before = self.duty.applied(asked);
+        let actual = self.look(kernel, asked, &mut problems)?;
+        let desired = self.duty.applied(asked);
+        let steps = plan(&desired, &actual, self.note.get());
+        // A group that came or went meanwhile is no change of somebody else.
+        if self.settled.as_ref() == Some(asked) && before == desired {
             for step in &steps {
                 self.report.drift += 1;
                 tracing::warn!(%step, "somebody else changed connection sync; mending it");
             }
         }
         // Whatever happens from here on, the next run must know what may have to be undone.
-        self.write_note(remembering(self.note.get(), desired, &actual, &steps));
+        self.write_note(remembering(self.note.get(), &desired, &actual, &steps));
+        if asked.stands_aside() && actual.sysctls.contains_key(BACKUP_ONLY) {
+            // What fails is told below, by the step to it.
+            let _ = self.duty.keep(&mut self.host);
+        }
         for step in &steps {
             match self.carry_out(kernel, step) {
                 Ok(()) => tracing::info!(%step, "connection sync changed"),
@@ -90,9 +117,9 @@ impl<H: Host> Work<H> {
         let actual = if steps.is_empty() {
             actual
         } else {
-            self.look(kernel, desired, &mut Vec::new())?
+            self.look(kernel, &desired, &mut Vec::new())?
         };
-        self.write_note(forgetting(self.note.get(), desired, &actual));
+        self.write_note(forgetting(self.note.get(), &desired, &actual));
         let shown = |name: &String| desired.sysctls.contains_key(name);
         self.report.daemons = actual.daemons;
         self.report.sysctls = actual.sysctls;
@@ -142,10 +169,12 @@ impl<H: Host> Work<H> {
     fn carry_out(&mut self, kernel: &mut impl Kernel, step: &Step) -> Result<(), String> {
         let command = match step {
             Step::Set { name, value } => {
-                return self
-                    .host
-                    .write(name, value)
-                    .map_err(|error| format!("cannot {step}: {}", words::of(&error)));
+                let written = if name == BACKUP_ONLY && self.duty.is_kept() {
+                    self.duty.write(&mut self.host)
+                } else {
+                    self.host.write(name, value)
+                };
+                return written.map_err(|error| format!("cannot {step}: {}", words::of(&error)));
             }
             Step::Stop(role) => Command::StopDaemon(*role),
             Step::Start(daemon) => Command::StartDaemon(daemon.clone()),

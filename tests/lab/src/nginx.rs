@@ -59,19 +59,31 @@ impl RealServer {
             if mode != Mode::Direct {
                 host.connect(inner, "eth1", &[&format!("{}/24", inner_address(last))]);
             }
-            prepare_server(&host, mode, family, &service_address(family, VIP));
-            let mut server = Self {
-                host,
-                address: match mode {
-                    Mode::Direct => outer,
-                    Mode::Nat | Mode::Tunnel => inner_address(last),
-                },
-                nginx: None,
+            let address = match mode {
+                Mode::Direct => outer,
+                Mode::Nat | Mode::Tunnel => inner_address(last),
             };
-            server.start();
-            servers.push(server);
+            servers.push(Self::on(host, mode, family, address));
         }
         servers
+    }
+
+    /// Makes a host, which is on its networks already, a real server, whatever else it is.
+    ///
+    /// # Panics
+    ///
+    /// When anything of it fails.
+    #[track_caller]
+    #[must_use]
+    pub fn on(host: Host, mode: Mode, family: Family, address: String) -> Self {
+        prepare_server(&host, mode, family, &service_address(family, VIP));
+        let mut server = Self {
+            host,
+            address,
+            nginx: None,
+        };
+        server.start();
+        server
     }
 
     /// Starts nginx and waits until it answers.

@@ -159,3 +159,43 @@ fn where_a_director_answers_is_known_beyond_its_death() {
     assert_eq!(told(&net).len(), 2);
     assert_eq!(net.machines["b"].peers["a"].stations, other);
 }
+
+fn holders<'n>(net: &'n Net, of: &str) -> Vec<&'n str> {
+    net.machines[of].holders(net.now).collect()
+}
+
+#[test]
+fn whoever_leaves_a_group_may_serve_it_until_its_vips_are_gone() {
+    let mut net = Net::pair();
+    assert_eq!(holders(&net, "b"), ["a"]);
+    assert_eq!(holders(&net, "a"), [""; 0]);
+    net.hand_over("a", None);
+    net.run_for(LINGER - millis(10));
+    assert_eq!(net.active(), ["b"]);
+    assert_eq!(holders(&net, "b"), ["a"], "it forwards still");
+    assert_eq!(holders(&net, "a"), ["b"]);
+    net.run_for(millis(20));
+    assert_eq!(holders(&net, "b"), [""; 0]);
+}
+
+#[test]
+fn the_host_of_a_dead_director_may_serve_for_deadtime() {
+    // Silence, and the last word that its guard says in its name.
+    for is_told in [false, true] {
+        let mut net = Net::pair();
+        let machine = net.machines.remove("a").unwrap();
+        if is_told {
+            let heartbeat = Heartbeat::last_word(&machine.settings, machine.session);
+            net.tell("b", Input::Heartbeat { path: 0, heartbeat });
+        }
+        while net.active() != ["b"] {
+            net.run_for(millis(1));
+        }
+        assert_eq!(holders(&net, "b"), ["a"], "told: {is_told}");
+        net.run_for(DEADTIME + millis(1));
+        assert_eq!(holders(&net, "b"), [""; 0], "told: {is_told}");
+        net.start("a", &["a", "b"]);
+        net.run_for(millis(50));
+        assert_eq!(holders(&net, "b"), [""; 0], "told: {is_told}");
+    }
+}

@@ -58,7 +58,8 @@ const FAILED: Whereabouts = Whereabouts {
 #[test]
 fn a_group_is_here_once_its_last_vip_is_or_cannot_be() {
     let mut groups = groups();
-    assert_eq!(groups.raise("web"), [vip(80), vip(81)]);
+    groups.raise("web");
+    assert_eq!(groups.vips("web"), [vip(80), vip(81)]);
     let one = |wanted: &Vip| if *wanted == vip(80) { HERE } else { AWAY };
     assert_eq!(advance(&mut groups, one), []);
     let other = |wanted: &Vip| if *wanted == vip(80) { HERE } else { FAILED };
@@ -94,7 +95,7 @@ fn a_vip_that_is_here_otherwise_than_wanted_is_neither_here_nor_gone() {
 fn a_quiet_group_stays_as_it_is() {
     let mut groups = groups();
     groups.raise("web");
-    assert_eq!(groups.quiet("web").len(), 2);
+    groups.quiet("web");
     assert_eq!(advance(&mut groups, |_| HERE), []);
     assert_eq!(advance(&mut groups, |_| AWAY), []);
 }
@@ -122,7 +123,9 @@ fn adopted_vips_wait_for_an_owner_but_not_for_ever() {
 #[test]
 fn a_group_that_nobody_configured_has_nothing() {
     let mut groups = groups();
-    assert_eq!(groups.raise("db"), []);
+    groups.raise("db");
+    assert_eq!(groups.vips("db"), []);
+    assert!(!groups.balances());
     assert_eq!(groups.patience("db"), Duration::ZERO);
     groups.set_ready("db", true, Services::default());
     assert_eq!(advance(&mut groups, |_| HERE), []);
@@ -160,4 +163,29 @@ fn whoever_cannot_work_on_the_table_is_unfit_for_what_needs_it() {
     assert_eq!(groups.amiss()["web"], ["cannot work on the IPVS table"]);
     groups.set_ready("web", true, Services::default());
     assert!(groups.assess(None, |_| true).iter().all(fit));
+}
+
+#[test]
+fn a_director_balances_from_its_first_group_until_it_leaves_its_last() {
+    let mut groups = groups();
+    assert!(!groups.balances());
+    groups.raise("web");
+    assert!(groups.balances(), "before any address is here");
+    let _ = advance(&mut groups, |_| HERE);
+    groups.raise("mail");
+    groups.quiet("web");
+    assert!(groups.balances());
+    groups.release("web");
+    assert!(groups.balances(), "for mail");
+    groups.quiet("mail");
+    assert!(groups.balances(), "what still comes is forwarded");
+    groups.release("mail");
+    assert!(!groups.balances(), "before its addresses have gone");
+    let _ = advance(&mut groups, |_| AWAY);
+    assert!(!groups.balances());
+
+    let _ = groups.adopt(|wanted| *wanted == vip(25));
+    assert!(groups.balances(), "as the run before did");
+    let _ = groups.advance(|_| HERE, |_| true, NOW);
+    assert!(!groups.balances());
 }
