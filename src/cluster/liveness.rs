@@ -151,9 +151,11 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Whether its host may serve a group still: it said last that it has one, or that it is leaving
-    /// one. Of a dead one only for deadtime, in which its guard gives the groups up.
+    /// one. A host whose daemon is known to be gone does so for deadtime at most, in which its guard
+    /// gives the groups up; one that is merely silent, until it is heard.
     pub(super) fn holds(&self, deadtime: Duration, now: Time) -> bool {
-        self.held && (self.alive || now < self.since + deadtime)
+        let gone = self.death.is_some_and(|cause| cause != DeathCause::Silence);
+        self.held && (self.alive || !gone || now < self.since + deadtime)
     }
 
     pub(super) fn new(paths: usize) -> Self {

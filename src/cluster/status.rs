@@ -45,7 +45,7 @@ pub struct PeerStatus {
     /// It said that it stops.
     pub stopping: bool,
     /// Whether its host may serve a group still: it said last that it has one, or that it is leaving
-    /// one, and has not been dead for deadtime.
+    /// one; and it has not been gone for deadtime, though it may be silent.
     pub holds: bool,
     /// To it and back by the fastest paths, as last measured.
     pub round_trip: Option<Duration>,
