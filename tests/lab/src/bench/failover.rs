@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lab::{Lab, wait};
+use lab::{Family, Lab, wait};
 use rustix::process::Signal;
 
 use super::say;
 use client::{Client, ECHO, Missed, answers_in, echo};
 use load::Rewriting;
-use pair::{Daemon, LIMIT, Pair, Peer, Setting};
+use pair::{Daemon, LIMIT, Pair, Peer, Setting, vip};
 
 /// The client has been served for so long before and after a fault.
 const STEADY: Duration = Duration::from_millis(400);
@@ -65,7 +65,10 @@ enum Fault {
 /// A row of the table: its name, between two heartbeats or adverts, and what is measured.
 type Row = (&'static str, Duration, Measure);
 
-const ROWS: [Row; 10] = [
+/// What the rows begin with in which everything is IPv6.
+const IPV6: &str = "IPv6";
+
+const ROWS: [Row; 12] = [
     ("cable cut, 1 s", SECOND, Measure::Missed(Fault::Cut)),
     ("cable cut, 100 ms", TENTH, Measure::Missed(Fault::Cut)),
     ("cable cut, 30 ms", SHORT, Measure::Missed(Fault::Cut)),
@@ -73,6 +76,12 @@ const ROWS: [Row; 10] = [
     ("SIGKILL, 100 ms", TENTH, Measure::Missed(Fault::Kill)),
     ("clean stop, 100 ms", TENTH, Measure::Missed(Fault::Stop)),
     ("handover, 100 ms", TENTH, Measure::Missed(Fault::HandOver)),
+    ("IPv6 cut, 100 ms", TENTH, Measure::Missed(Fault::Cut)),
+    (
+        "IPv6 handover, 100 ms",
+        TENTH,
+        Measure::Missed(Fault::HandOver),
+    ),
     ("1,000 VIPs, 100 ms", TENTH, Measure::Announced),
     ("idle, 100 ms", TENTH, Measure::Idle),
     ("idle, 10 ms", SHORTEST, Measure::Idle),
@@ -116,7 +125,7 @@ const LATE: [(&str, &str, Rewriting); 3] = [
 pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     let pair = Pair::new(lab);
     let mut table = format!(
-        "{:<20} {:>30} {:>30} {:>7}\n",
+        "{:<21} {:>30} {:>30} {:>7}\n",
         format!("{runs} runs each"),
         "keepalived: median, worst, lost",
         "caribe: median, worst, lost",
@@ -124,6 +133,9 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
     );
     for (name, interval, measure) in ROWS.iter().filter(|(name, ..)| name.starts_with(only)) {
         let mut setting = Setting::of(*interval);
+        if name.starts_with(IPV6) {
+            setting.family = Family::V6;
+        }
         // An idle pair is the same every time; one reading is long.
         let runs = if *measure == Measure::Idle {
             runs.min(3)
@@ -151,7 +163,7 @@ pub(super) fn run(lab: &Lab, runs: usize, only: &str) -> Result<(), String> {
         let ratio = ours / theirs;
         let _ = writeln!(
             table,
-            "{name:<20} {their_text:>30} {our_text:>30} {ratio:>7.2}"
+            "{name:<21} {their_text:>30} {our_text:>30} {ratio:>7.2}"
         );
     }
     if !only.is_empty() && CALM.starts_with(only) {
@@ -262,7 +274,7 @@ impl Pair {
         setting: &Setting,
         fault: Fault,
     ) -> Result<Missed, &'static str> {
-        let client = Client::start(&self.client, SocketAddr::new(self.vip.into(), ECHO));
+        let client = Client::start(&self.client, SocketAddr::new(vip(setting.family), ECHO));
         let before = client.answers();
         let steady = answers_in(STEADY);
         if !wait::holds_within(LIMIT, &mut || client.answers() > before + steady) {
@@ -281,7 +293,7 @@ impl Pair {
         let settled = setting.interval * 4 + STEADY;
         let again = wait::holds_within(LIMIT, &mut || {
             faulted.elapsed() > settled
-                && second.has_address(self.vip.into())
+                && second.has_address(vip(setting.family))
                 && client.is_served(STEADY)
         });
         let missed = client.stop();

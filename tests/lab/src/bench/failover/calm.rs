@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::client::{Client, ECHO, Missed, echo};
 use super::load::status;
-use super::pair::{Daemon, LIMIT, Pair, Peer, Setting};
-use lab::wait;
+use super::pair::{Daemon, LIMIT, Pair, Peer, Setting, vip};
+use lab::{Family, wait};
 
 /// How long nothing happens.
 const CALM: Duration = Duration::from_secs(600);
@@ -47,7 +47,7 @@ impl Pair {
     }
 
     fn watch_night(&self, daemons: &[Daemon; 2], peer: Peer) -> Night {
-        let client = Client::start(&self.client, SocketAddr::new(self.vip.into(), ECHO));
+        let client = Client::start(&self.client, SocketAddr::new(vip(Family::V4), ECHO));
         let served = wait::holds_within(LIMIT, &mut || client.answers() > 0);
         let before = takeovers(daemons, peer);
         let loops = [&self.directors[0], &self.directors[1], &self.client]

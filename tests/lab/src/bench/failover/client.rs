@@ -1,6 +1,6 @@
 //! A client that asks without a pause, and whoever answers it.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -22,10 +22,10 @@ pub(super) struct Missed {
     pub(super) packets: u64,
 }
 
-/// Answers on any address of a host.
+/// Answers on any address of a host, of either family.
 pub(super) fn echo(host: &Host, stop: Arc<AtomicBool>) -> JoinHandle<()> {
     host.thread(move || {
-        let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, ECHO)) else {
+        let Ok(socket) = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, ECHO)) else {
             return;
         };
         let _ = socket.set_read_timeout(Some(Duration::from_millis(50)));
@@ -91,7 +91,11 @@ fn ask(to: SocketAddr, stop: &AtomicBool, answered: &AtomicU64) -> Missed {
         gap: Duration::ZERO,
         packets: 0,
     };
-    let Ok(socket) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let Ok(socket) = UdpSocket::bind(any) else {
         return missed;
     };
     let _ = socket.set_nonblocking(true);

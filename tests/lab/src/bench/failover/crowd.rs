@@ -16,7 +16,7 @@ use lab::{Family, Lab, Mode, wait};
 
 use super::super::say;
 use super::client::{Client, ECHO, Missed};
-use super::pair::{Daemon, LIMIT, Pair, Peer, Setting};
+use super::pair::{Daemon, LIMIT, Pair, Peer, Setting, vip};
 
 /// From one new connection to the next.
 const PACE: Duration = Duration::from_millis(5);
@@ -115,8 +115,8 @@ impl Pair {
         daemons[usize::from(back)].give_away(&daemons[0], back);
         let [from, to] = if back { [1, 0] } else { [0, 1] };
         let moved = wait::holds_within(LIMIT, &mut || {
-            self.directors[to].has_address(self.vip.into())
-                && !self.directors[from].has_address(self.vip.into())
+            self.directors[to].has_address(vip(Family::V4))
+                && !self.directors[from].has_address(vip(Family::V4))
         });
         moved
             .then_some(())
@@ -127,7 +127,7 @@ impl Pair {
 impl<'a> Crowd<'a> {
     fn new(lab: &Lab, pair: &'a Pair) -> Result<Self, String> {
         let servers = RealServer::all(lab, Mode::Direct, Family::V4, &pair.switch, &pair.switch);
-        let vip = |port| SocketAddr::new(pair.vip.into(), port);
+        let vip = |port| SocketAddr::new(vip(Family::V4), port);
         let not = |what: &str, error| format!("no {what} on a real server: {error}");
         let services = servers.iter().map(|server| {
             let echo = server.host.echo(vip(ECHO)).map_err(|e| not("echo", e))?;
@@ -188,7 +188,7 @@ impl<'a> Crowd<'a> {
 
 impl Clients {
     fn start(pair: &Pair) -> Result<Self, String> {
-        let vip = |port| SocketAddr::new(pair.vip.into(), port);
+        let vip = |port| SocketAddr::new(vip(Family::V4), port);
         let transfers = pair.client.transfer(vip(DEPOT), TRANSFERS);
         Ok(Self {
             transfers: transfers.map_err(|error| format!("no transfer: {error}"))?,

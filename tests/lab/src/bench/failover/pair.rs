@@ -1,6 +1,6 @@
 //! Two directors on one network, with keepalived or caribe on both.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use lab::farm::service_address;
@@ -28,6 +28,8 @@ pub(super) enum Peer {
 pub(super) struct Setting {
     /// Between two heartbeats or adverts.
     pub(super) interval: Duration,
+    /// Of the VIP that the client asks, and of heartbeats.
+    pub(super) family: Family,
     /// So many of them missing mean death.
     pub(super) misses: u32,
     /// VIPs beside the one that the client asks.
@@ -42,6 +44,7 @@ impl Setting {
     pub(super) fn of(interval: Duration) -> Self {
         Self {
             interval,
+            family: Family::V4,
             misses: 3,
             more_vips: 0,
             more: String::new(),
@@ -56,7 +59,6 @@ pub(super) struct Pair {
     pub(super) cables: [Cable; 2],
     pub(super) client: Host,
     pub(super) switch: Bridge,
-    pub(super) vip: Ipv4Addr,
 }
 
 /// A daemon with all its processes.
@@ -64,6 +66,20 @@ pub(super) struct Daemon {
     pub(super) host: Host,
     pub(super) process: Process,
     peer: Peer,
+}
+
+/// The VIP that the client asks.
+pub(super) fn vip(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => Ipv4Addr::new(192, 0, 2, 80).into(),
+        Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x80).into(),
+    }
+}
+
+/// The same with the length of its prefix.
+fn vip_with_prefix(family: Family) -> String {
+    let bits = if family == Family::V4 { 24 } else { 64 };
+    format!("{}/{bits}", vip(family))
 }
 
 /// VIP number `index` of those beside the one that the client asks.
@@ -74,13 +90,20 @@ pub(super) fn more_vip(index: u32) -> Ipv4Addr {
 impl Pair {
     pub(super) fn new(lab: &Lab) -> Self {
         let switch = lab.bridge("service");
-        let address = |last| format!("{}/24", service_address(Family::V4, last));
+        let addresses = |last| {
+            let one = |family, bits| format!("{}/{bits}", service_address(family, last));
+            [one(Family::V4, 24), one(Family::V6, 64)]
+        };
+        let connect = |host: &Host, last| {
+            let [ipv4, ipv6] = addresses(last);
+            host.connect(&switch, "eth0", &[&ipv4, &ipv6])
+        };
         let client = lab.host("client");
-        client.connect(&switch, "eth0", &[&address(100)]);
+        connect(&client, 100);
         let directors = [1, 2].map(|n| lab.host(&format!("ha{n}")));
         let cables = [0, 1].map(|i| {
             let last = if i == 0 { 11 } else { 12 };
-            directors[i].connect(&switch, "eth0", &[&address(last)])
+            connect(&directors[i], last)
         });
         for host in &directors {
             host.write(director::KEY, 0o600, &"6b".repeat(32));
@@ -90,7 +113,6 @@ impl Pair {
             cables,
             client,
             switch,
-            vip: Ipv4Addr::new(192, 0, 2, 80),
         }
     }
 
@@ -98,14 +120,13 @@ impl Pair {
     pub(super) fn start(&self, peer: Peer, setting: &Setting) -> Option<[Daemon; 2]> {
         let mut daemons = [0, 1].map(|i| self.start_one(peer, i, setting));
         let [first, second] = &self.directors;
+        let vip = vip(setting.family);
         let last = match setting.more_vips {
-            0 => self.vip,
-            more => more_vip(more - 1),
+            0 => vip,
+            more => more_vip(more - 1).into(),
         };
         let served = wait::holds_within(LIMIT, &mut || {
-            first.has_address(self.vip.into())
-                && first.has_address(last.into())
-                && !second.has_address(self.vip.into())
+            first.has_address(vip) && first.has_address(last) && !second.has_address(vip)
         });
         if !served {
             self.end(&mut daemons);
@@ -156,6 +177,7 @@ impl Pair {
             // The guard of a killed daemon removes what is there as well.
             let gone = "while pgrep -f '[g]uard --socket' > /dev/null; do sleep 0.05; done; \
                         ip address flush dev eth0 to 192.0.2.80; \
+                        ip address flush dev eth0 to 2001:db8::80; \
                         ip address flush dev eth0 to 10.77.0.0/16; rm -f /run/caribe/*";
             let _ = host.exec(&["sh", "-c", gone]);
         }
@@ -255,7 +277,7 @@ fn caribe_config(setting: &Setting) -> String {
             format!(
                 "[[director]]\nname = \"{name}\"\npriority = {priority}\n\
                  paths = [{{ udp = \"{}\" }}]\n",
-                service_address(Family::V4, *last)
+                service_address(setting.family, *last)
             )
         })
         .collect();
@@ -270,8 +292,9 @@ fn caribe_config(setting: &Setting) -> String {
          [heartbeat]\nkeepalive = \"{keepalive}ms\"\ndeadtime = \"{deadtime}ms\"\n\
          initdead = \"{initdead}ms\"\n{directors}\
          [[group]]\nname = \"vip\"\nfailback = \"manual\"\n\
-         vips = [{{ address = \"192.0.2.80/24\", interface = \"eth0\" }}{more}]\n{}",
+         vips = [{{ address = \"{}\", interface = \"eth0\" }}{more}]\n{}",
         director::KEY,
+        vip_with_prefix(setting.family),
         setting.more
     )
 }
@@ -298,8 +321,9 @@ fn keepalived_config(setting: &Setting, priority: u8) -> String {
     format!(
         "global_defs {{\n vrrp_version 3\n vrrp_garp_master_repeat 5\n{globals}}}\n{file}\
          vrrp_instance vip {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n \
-         priority {priority}\n advert_int {}\n virtual_ipaddress {{\n 192.0.2.80/24\n }}\n{more}{track}}}\n{}",
+         priority {priority}\n advert_int {}\n virtual_ipaddress {{\n {}\n }}\n{more}{track}}}\n{}",
         setting.interval.as_secs_f64(),
+        vip_with_prefix(setting.family),
         setting.keepalived
     )
 }
