@@ -9,11 +9,17 @@ use crate::cluster::Dropped;
 /// Between two lines of the log, however much is dropped: somebody may do it on purpose.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// So many of a session that has proved nothing yet come with the start of any director, before its
+/// proof. Alone, they are no news.
+const FIRST_WORDS: u64 = 16;
+
 /// What has been said already.
 #[derive(Debug, Default)]
 pub(super) struct DroppedLog {
     said: BTreeMap<Dropped, u64>,
     at: Option<Time>,
+    /// Since when there is something that may be no more than first words.
+    since: Option<Time>,
 }
 
 impl DroppedLog {
@@ -22,14 +28,23 @@ impl DroppedLog {
         if *counted == self.said || self.at.is_some_and(|at| now < at + PAUSE) {
             return None;
         }
-        let new = counted.iter().filter_map(|(why, count)| {
-            let said = self.said.get(why).copied().unwrap_or(0);
-            (*count > said).then(|| format!("{why} {}", count - said))
-        });
-        let text = new.collect::<Vec<_>>().join(", ");
+        let new: Vec<(Dropped, u64)> = counted
+            .iter()
+            .map(|(why, count)| (*why, count - self.said.get(why).copied().unwrap_or(0)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        if matches!(new[..], [(Dropped::Unproven, count)] if count <= FIRST_WORDS) {
+            if now >= *self.since.get_or_insert(now) + PAUSE {
+                self.said.clone_from(counted);
+                self.since = None;
+            }
+            return None;
+        }
         self.said.clone_from(counted);
         self.at = Some(now);
-        Some(text)
+        self.since = None;
+        let new = new.iter().map(|(why, count)| format!("{why} {count}"));
+        Some(new.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -53,5 +68,26 @@ mod tests {
             Some("length 1, key 1000")
         );
         assert_eq!(log.news(&counted, at(200)), None);
+    }
+
+    #[test]
+    fn the_first_words_of_a_director_that_starts_are_no_news_and_more_are() {
+        let mut log = DroppedLog::default();
+        let at = |seconds| Duration::from_secs(seconds);
+        let unproven = |count| BTreeMap::from([(Dropped::Unproven, count)]);
+        assert_eq!(log.news(&unproven(2), at(1)), None);
+        assert_eq!(log.news(&unproven(16), at(60)), None);
+        assert_eq!(
+            log.news(&unproven(17), at(60)).as_deref(),
+            Some("unproven 17")
+        );
+        // Another start a day, and somebody who replays in between.
+        for day in 1..100 {
+            let now = at(day * 86_400);
+            assert_eq!(log.news(&unproven(17 + day), now), None);
+            assert_eq!(log.news(&unproven(17 + day), now + PAUSE), None);
+        }
+        let text = log.news(&unproven(1000), at(100 * 86_400));
+        assert_eq!(text.as_deref(), Some("unproven 884"));
     }
 }
