@@ -44,9 +44,10 @@ pub(super) fn release(args: &ReleaseArgs) -> Exit {
             return Exit::from(&error);
         }
     };
-    let aside = match config.is_some_and(|config| config.ipvs.stands_aside()) {
-        true => stand_aside(&socket),
-        false => Exit::Done,
+    let aside = if config.is_some_and(|config| config.ipvs.stands_aside()) {
+        stand_aside(&socket)
+    } else {
+        Exit::Done
     };
     remove(&vips).and(aside).and(exit)
 }

@@ -340,10 +340,14 @@ impl Ipvs {
     /// ([`BACKUP_ONLY`]).
     #[must_use]
     pub fn stands_aside(&self) -> bool {
-        self.sysctls
-            .get(BACKUP_ONLY)
-            .is_some_and(|value| value == "1")
+        stands_aside(&self.sysctls)
     }
+}
+
+/// The same of settings alone.
+#[must_use]
+pub fn stands_aside(sysctls: &BTreeMap<String, String>) -> bool {
+    sysctls.get(BACKUP_ONLY).is_some_and(|value| value == "1")
 }
 
 /// `[ipvs.sync]`

@@ -13,7 +13,7 @@ use ipvs::{SyncDaemon, SyncRole};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::config::model::BACKUP_ONLY;
+use crate::config::model::stands_aside;
 
 pub use duty::{Duty, stand_aside};
 pub use host::{Host, System};
@@ -107,9 +107,7 @@ impl Desired {
     /// Whether the kernel shall leave packets alone while this director has no group.
     #[must_use]
     pub fn stands_aside(&self) -> bool {
-        self.sysctls
-            .get(BACKUP_ONLY)
-            .is_some_and(|value| value == "1")
+        stands_aside(&self.sysctls)
     }
 
     /// The interface that connections are told on.
