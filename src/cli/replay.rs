@@ -111,7 +111,9 @@ fn told(difference: &Difference) -> String {
 
 fn input_told(input: &Input) -> String {
     match input {
-        Input::Heartbeat { path, heartbeat } => format!(
+        Input::Heartbeat {
+            path, heartbeat, ..
+        } => format!(
             "heartbeat {} of {} on path {path}",
             heartbeat.counter, heartbeat.sender
         ),

@@ -18,6 +18,9 @@ pub enum Input {
         path: usize,
         /// What it says.
         heartbeat: Heartbeat,
+        /// For how long it has been waiting to be read, if it was let wait.
+        #[serde(default)]
+        waited: Duration,
     },
     /// A heartbeat to `peer` was refused: its kernel says that nobody listens.
     Refused {
@@ -83,6 +86,19 @@ pub enum Input {
     Stop,
     /// Time has gone by.
     Timeout,
+}
+
+#[cfg(test)]
+impl Input {
+    /// A heartbeat that did not wait.
+    pub(super) fn heard(path: usize, heartbeat: Heartbeat) -> Self {
+        let waited = Duration::ZERO;
+        Self::Heartbeat {
+            path,
+            heartbeat,
+            waited,
+        }
+    }
 }
 
 /// Everything that the machine can ask for, in the order in which it shall be done.

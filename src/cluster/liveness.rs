@@ -144,7 +144,7 @@ pub(super) struct Peer {
     pub(super) stopping: bool,
     pub(super) claims: BTreeMap<String, Claim>,
     /// What it claimed last was more than to stand by. Its last word, which others speak, is none.
-    held: bool,
+    pub(super) held: bool,
     /// Where it said last that it answers for VIPs, alive or dead.
     pub(super) stations: BTreeSet<Station>,
 }
@@ -168,12 +168,13 @@ impl Peer {
         self.paths.resize_with(paths, Path::default);
     }
 
-    /// Judges a heartbeat, and if it is trusted remembers what it says.
+    /// Judges a heartbeat that came in at `arrived`, and if it is trusted remembers what it says.
     pub(super) fn accept(
         &mut self,
         path: usize,
         heartbeat: &Heartbeat,
         own: Own<'_>,
+        arrived: Time,
         now: Time,
     ) -> Result<Accepted, Dropped> {
         let proof = heartbeat
@@ -210,7 +211,7 @@ impl Peer {
                 return Err(Dropped::Unproven);
             }
             restarted = self.session.is_some();
-            self.begin_session(heartbeat, now);
+            self.begin_session(heartbeat, arrived);
         }
         let accepted = Accepted {
             restarted,
@@ -218,7 +219,7 @@ impl Peer {
             echoed: proof.map(|(_, sent)| sent),
             ..Accepted::default()
         };
-        Ok(self.remember(path, heartbeat, proof, accepted, own, now))
+        Ok(self.remember(path, heartbeat, proof, accepted, own, arrived))
     }
 
     /// Somebody answered a heartbeat of ours that nobody listens there. Tells whether that is
@@ -429,21 +430,21 @@ impl Peer {
         proof: Option<(Echo, Time)>,
         mut accepted: Accepted,
         own: Own<'_>,
-        now: Time,
+        arrived: Time,
     ) -> Accepted {
         if !heartbeat.is_last_word() {
-            self.listen_to_the_beat(heartbeat.counter, own, now);
+            self.listen_to_the_beat(heartbeat.counter, own, arrived);
         }
         let round_trip =
-            proof.map(|(echo, sent)| now.saturating_sub(sent).saturating_sub(echo.held));
+            proof.map(|(echo, sent)| arrived.saturating_sub(sent).saturating_sub(echo.held));
         if let Some(session) = &mut self.session {
             if proof.is_some() {
-                session.base = (now, heartbeat.clock);
+                session.base = (arrived, heartbeat.clock);
             }
             accepted.newest = session.counter < heartbeat.counter;
             if accepted.newest {
                 session.counter = heartbeat.counter;
-                session.heard = now;
+                session.heard = arrived;
             }
         }
         if let Some((echo, sent)) = proof
@@ -454,7 +455,7 @@ impl Peer {
             self.echoed = Some((echo.counter, sent));
             self.round_trip = round_trip;
         }
-        accepted.silence = self.heard.map(|at| now.saturating_sub(at));
+        accepted.silence = self.heard.map(|at| arrived.saturating_sub(at));
         // Who has said that it stops repeats it for a while, and its last word says that it died;
         // that is no life.
         let stopped = self.death == Some(DeathCause::Stopped) && !accepted.restarted
@@ -462,22 +463,22 @@ impl Peer {
         accepted.awoke = !self.alive && !stopped;
         if accepted.awoke {
             self.alive = true;
-            self.since = now;
+            self.since = arrived;
             self.death = None;
         }
-        self.heard = Some(now);
+        self.heard = self.heard.max(Some(arrived));
         if let Some(path) = self.paths.get_mut(path) {
             accepted.path_up = self.alive && !path.up;
             accepted.interval = path
                 .heard
                 .filter(|_| path.up)
-                .map(|at| now.saturating_sub(at));
+                .map(|at| arrived.saturating_sub(at));
             if !heartbeat.is_last_word() {
                 path.measure(heartbeat.counter, accepted.interval, own.warntime);
             }
             path.round_trip = round_trip.or(path.round_trip);
             path.counter = Some(heartbeat.counter);
-            path.heard = Some(now);
+            path.heard = Some(arrived);
             path.up = self.alive;
             path.refused = None;
         }

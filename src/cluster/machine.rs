@@ -46,6 +46,8 @@ pub struct Machine {
     next_beat: Time,
     /// A peer has just been heard, and our own heartbeat is about due.
     joins: bool,
+    /// The last heartbeat was sent because a peer was heard, and the next one waits for that.
+    follows: bool,
     listening: Time,
     doubt: Option<Doubt>,
     stop: Stop,
@@ -145,6 +147,7 @@ impl Machine {
             sent: SentLog::default(),
             next_beat: now,
             joins: false,
+            follows: false,
             listening: now,
             doubt: None,
             stop: Stop::No,
@@ -171,11 +174,15 @@ impl Machine {
         self.now = self.now.max(now);
         self.notice_pause();
         match input {
-            Input::Heartbeat { path, heartbeat } => {
+            Input::Heartbeat {
+                path,
+                heartbeat,
+                waited,
+            } => {
                 // When a timeout is due as well, others may be waiting in the sockets: to conclude
                 // from the first what the next contradicts would be rash.
                 let is_due = self.deadline().is_some_and(|at| at <= self.now);
-                self.hear(path, &heartbeat);
+                self.hear(path, &heartbeat, waited);
                 if is_due || self.doubt.is_some() {
                     return;
                 }
@@ -297,6 +304,24 @@ impl Machine {
     #[must_use]
     pub fn late_at(&self, peer: &str) -> Option<Time> {
         self.peers.get(peer)?.late_at(self.deadlines())
+    }
+
+    /// Whether what a peer says may wait to be read until this director speaks next, unless it asks
+    /// for an answer: the peer has nothing to be taken over, and nobody waits for anything.
+    #[must_use]
+    pub fn lets_wait(&self, peer: &str) -> bool {
+        let waits = self.hold.is_some()
+            || self.doubt.is_some()
+            || self.urgent.is_some()
+            || self.stop != Stop::No
+            || !self.asked.is_empty();
+        let gives = || {
+            self.groups
+                .values()
+                .any(|group| group.role == Role::Releasing)
+        };
+        let is_idle = |peer: &Peer| self.hears(peer) && !peer.held;
+        !waits && !gives() && self.peers.get(peer).is_some_and(is_idle)
     }
 
     pub(super) fn hears(&self, peer: &Peer) -> bool {

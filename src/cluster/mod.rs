@@ -70,6 +70,12 @@
 //! whoever hears that answers at once. What is only an answer asks for none: five directors with
 //! something to say would otherwise answer each other's answers, more with each travel.
 //!
+//! **What may wait.** Who hears a peer that has no group learns nothing from most of its heartbeats
+//! that it must act upon. It may leave them unread until it speaks itself
+//! ([`Machine::lets_wait`]), but for those that ask for an answer, and is then told for how long each
+//! has been there, so that it takes nobody for late. The peers come to speak when an owner does, as
+//! soon as they hear it: each host is woken once in a keepalive, however many directors there are.
+//!
 //! An epoch is one more than the newest known. The owner of a group is the active director with the
 //! newest.
 //!
@@ -84,7 +90,7 @@
 //! After a wait, read the sockets before giving [`Input::Timeout`], and then give it even if there
 //! was something to read. A heartbeat that is handled while a timeout is due is only remembered:
 //! after a pause, short or long, the first one read says nothing of those behind it. The timeout
-//! then judges by all of them.
+//! then judges by all of them. What was let wait is read before any other input is given.
 //!
 //! [`Input::Released`] must follow every [`Output::Deactivate`], once the addresses are gone:
 //! until then the others wait. Inputs and outputs can be serialised, and the same inputs at the same

@@ -48,6 +48,9 @@ pub(super) enum Rule {
     EpochGrows,
     /// A change is said at once.
     ChangesAreUrgent,
+    /// What is urgent is read at once, which is for drivers to keep.
+    #[cfg(test)]
+    UrgentIsRead,
     /// What is said because somebody asked asks for no answer itself.
     AnswersAskNothing,
 }

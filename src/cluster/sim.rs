@@ -196,6 +196,7 @@ impl World {
                     ended: Duration::ZERO,
                     paused: false,
                     inbox: Vec::new(),
+                    waiting: Vec::new(),
                     lateness: Duration::from_micros(rng.u64(0..=1500)).min(if plan.steady {
                         Duration::ZERO
                     } else {
@@ -360,6 +361,7 @@ impl World {
         host.generation += 1;
         host.started = now;
         host.inbox.clear();
+        host.waiting.clear();
         host.run = Some(Machine::with_rules(
             host.settings.clone(),
             session,
@@ -391,9 +393,16 @@ impl World {
         host.serves.clear();
         host.standby.clear();
         host.inbox.clear();
+        host.waiting.clear();
     }
 
+    /// Tells a daemon something; before that, what it has let wait.
     fn tell(&mut self, i: usize, input: Input) -> Result<(), String> {
+        self.read_waiting(i)?;
+        self.tell_only(i, input)
+    }
+
+    fn tell_only(&mut self, i: usize, input: Input) -> Result<(), String> {
         if let Input::CutOff(cut_off) = &input {
             self.hosts[i].told_cut_off = *cut_off;
         }

@@ -10,6 +10,7 @@ mod groups;
 mod perform;
 mod report;
 mod takeover;
+mod turn;
 mod witnesses;
 
 pub(super) use command::{Command, Teller};
@@ -17,21 +18,18 @@ pub(super) use report::Report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{mpsc, oneshot};
 
 use super::fitness::Reach;
-use super::paths::{Paths, Received};
+use super::paths::Paths;
 use super::realtime;
 use super::recorder::Recorded;
 use super::watchdog::Beats;
 use crate::clock::{self, Time};
-use crate::cluster::{Answer, Codec, Dropped, Input, Station};
+use crate::cluster::{Answer, Codec, Input, Station};
 use crate::config::model::Config;
 use crate::lvs::sync::{self, Duty};
 use crate::vip::Vips;
@@ -39,15 +37,8 @@ use command::Ear;
 use groups::Groups;
 use report::{Known, Reporter};
 use takeover::Chronicle;
+use turn::Woken;
 use witnesses::Witnesses;
-
-/// So many turns in a row may find something due at once. More would be a fault of ours, which at
-/// real-time priority must not take the host with it.
-const BUSY_TURNS: u32 = 1000;
-/// How long the thread then rests in each turn.
-const BUSY_REST: Duration = Duration::from_millis(1);
-/// A turn that comes later than planned by more than this looks into all sockets.
-const DELAY: Duration = Duration::from_millis(5);
 
 /// What the thread is made of; opened where errors can still be told.
 pub(super) struct Parts {
@@ -227,46 +218,6 @@ impl Work {
         }
     }
 
-    /// Reads the sockets that the wait has found readable. All of them when that may have changed
-    /// since, or when somebody is about to be missed, and each to its end when the machine is about
-    /// to judge: nobody shall be judged by what is unread.
-    fn receive(&mut self, now: Time, woken: &Woken) {
-        let is_late = now > woken.planned + DELAY.min(self.keepalive / 2);
-        let is_silent = now > self.heard + self.keepalive * 3 / 2;
-        let readable = (!is_late && !is_silent).then_some(&woken.readable[..]);
-        let (codec, machine) = (&self.codec, &mut self.machine);
-        let is_due = machine.get().poll_timeout().is_some_and(|due| due <= now);
-        let next = if is_due || readable.is_none() {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        };
-        let heard = &mut self.heard;
-        self.paths.receive(now, readable, |received| {
-            match received {
-                Received::Datagram { path, bytes } => match codec.decode(path, bytes) {
-                    Ok(heartbeat) => {
-                        tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
-                        *heard = now;
-                        machine.handle(Input::Heartbeat { path, heartbeat }, now);
-                    }
-                    Err(reason) => {
-                        tracing::trace!(path, %reason, "datagram dropped");
-                        machine.count_dropped(reason);
-                    }
-                },
-                Received::Damaged { path } => {
-                    tracing::trace!(path, "frame damaged");
-                    machine.count_dropped(Dropped::Damaged);
-                }
-                Received::Refused { path, peer } => {
-                    machine.handle(Input::Refused { path, peer }, now);
-                }
-            }
-            next
-        });
-    }
-
     fn obey(&mut self, now: Time) {
         self.ear.hush();
         while let Some(command) = self.ear.next() {
@@ -340,86 +291,5 @@ impl Work {
         let vips = self.reporter.has_news().then(|| self.vip_statuses());
         self.reporter.tell(known, vips, now);
         true
-    }
-
-    /// Waits for a datagram, news of the kernel, a command, or the next time that something is due.
-    fn wait(&mut self, now: Time) -> Woken {
-        let due = [
-            self.machine.get().poll_timeout(),
-            self.vips.poll_timeout(),
-            self.paths.poll_timeout(),
-            self.groups.poll_timeout(),
-            self.witnesses.poll_timeout(),
-            Some(self.reporter.due()),
-        ];
-        let due = due
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or_else(|| self.reporter.due());
-        let mut limit = due.saturating_sub(now);
-        if limit.is_zero() {
-            self.busy_turns = self.busy_turns.saturating_add(1);
-        } else {
-            self.busy_turns = 0;
-        }
-        if self.busy_turns >= BUSY_TURNS {
-            if self.busy_turns == BUSY_TURNS {
-                tracing::error!("the heartbeat thread finds no rest");
-            }
-            limit = BUSY_REST;
-        }
-        let limit = Timespec {
-            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(limit.subsec_nanos()),
-        };
-        let paths = self.paths.fds().count();
-        let mut fds: Vec<PollFd<'_>> = self
-            .paths
-            .fds()
-            .chain(self.witnesses.fds())
-            .chain([self.vips.as_fd(), self.ear.as_fd()])
-            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-            .collect();
-        // Interrupted or not: the turn that follows finds out by itself what there is to do.
-        let _ = poll(&mut fds, Some(&limit));
-        let mut readable: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let called = readable.pop().unwrap_or(true);
-        let told = readable.pop().unwrap_or(true);
-        readable.truncate(paths);
-        if told {
-            self.vips.handle_readable(clock::now());
-        }
-        Woken {
-            readable,
-            called,
-            told,
-            planned: due.max(now),
-        }
-    }
-}
-
-/// What ended a wait.
-#[derive(Debug)]
-struct Woken {
-    /// Which of the paths' descriptors have something, in their order.
-    readable: Vec<bool>,
-    /// Whether there are commands.
-    called: bool,
-    /// Whether the kernel has told something of links or addresses.
-    told: bool,
-    /// When it would have ended by itself.
-    planned: Time,
-}
-
-impl Default for Woken {
-    /// Nothing is known: everything is looked at.
-    fn default() -> Self {
-        Self {
-            readable: Vec::new(),
-            called: true,
-            told: true,
-            planned: Time::ZERO,
-        }
     }
 }

@@ -106,7 +106,7 @@ impl Two {
         };
         for path in 0..2 {
             let heartbeat = heartbeat.clone();
-            machine.handle(Input::Heartbeat { path, heartbeat }, now);
+            machine.handle(Input::heard(path, heartbeat), now);
         }
     }
 

@@ -100,7 +100,8 @@ impl Machine {
         }
     }
 
-    pub(super) fn hear(&mut self, path: usize, heartbeat: &Heartbeat) {
+    pub(super) fn hear(&mut self, path: usize, heartbeat: &Heartbeat, waited: Duration) {
+        let arrived = self.now.saturating_sub(waited);
         let own = Own {
             name: &self.settings.node,
             session: self.session,
@@ -111,11 +112,16 @@ impl Machine {
             rules: self.rules,
         };
         let result = match self.peers.get_mut(&heartbeat.sender) {
-            Some(peer) => peer.accept(path, heartbeat, own, self.now),
+            Some(peer) => peer.accept(path, heartbeat, own, arrived, self.now),
             None => Err(Dropped::Sender),
         };
         match result {
-            Ok(accepted) => self.heard(path, heartbeat, accepted),
+            Ok(accepted) => {
+                self.heard(path, heartbeat, accepted);
+                if accepted.newest && waited.is_zero() {
+                    self.join_in(&heartbeat.sender);
+                }
+            }
             Err(why) => self.count_dropped(why),
         }
     }
@@ -159,7 +165,6 @@ impl Machine {
         }
         if accepted.newest {
             self.learn(heartbeat);
-            self.join_in();
         }
     }
 

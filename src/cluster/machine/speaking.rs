@@ -10,21 +10,44 @@ use crate::cluster::heartbeat::{Claim, Echo, Heartbeat, Role};
 use crate::cluster::rules::Rule;
 
 impl Machine {
-    /// A peer has been heard: who is to speak soon does so now, and is woken once for both. Those who
-    /// hear each other come to speak at the same time by that, the first of them at its own.
-    pub(super) fn join_in(&mut self) {
-        self.joins |= self.next_beat <= self.now + self.settings.keepalive() / 2;
+    /// A peer has been heard as it spoke: who is to speak soon does so now, and is woken once for
+    /// both. Those who hear each other come to speak at the same time by that, the first of them at
+    /// its own.
+    ///
+    /// Who has groups lets the others wait, and so cannot join them: they follow it, if need be by a
+    /// heartbeat more.
+    pub(super) fn join_in(&mut self, peer: &str) {
+        let (keepalive, patience) = (self.settings.keepalive(), self.settings.patience());
+        if self.next_beat <= self.now + keepalive / 2 {
+            self.joins = true;
+            return;
+        }
+        let leads = self.peers.get(peer).is_some_and(|peer| peer.held) && self.holds_none();
+        if self.follows || patience.is_zero() || !leads {
+            return;
+        }
+        let just_spoke = self
+            .sent
+            .last()
+            .is_some_and(|sent| self.now <= sent + patience);
+        if just_spoke {
+            self.follows = true;
+            self.next_beat = self.now + keepalive + patience;
+        } else {
+            self.joins = true;
+        }
+    }
+
+    fn holds_none(&self) -> bool {
+        let mut groups = self.groups.values();
+        groups.all(|group| group.role == Role::Standby)
     }
 
     /// Whether a stop is over.
     pub(super) fn go_on_stopping(&mut self) -> bool {
-        let holds_none = self
-            .groups
-            .values()
-            .all(|group| group.role == Role::Standby);
         match self.stop {
             Stop::No | Stop::Done => false,
-            Stop::Leaving if !holds_none => false,
+            Stop::Leaving if !self.holds_none() => false,
             Stop::Leaving => {
                 self.changed = true;
                 let until = self.now + self.settings.keepalive();
@@ -55,7 +78,7 @@ impl Machine {
         if !unasked && !self.answer && !self.joins {
             return;
         }
-        let joined = std::mem::take(&mut self.joins) && !unasked;
+        self.follows = std::mem::take(&mut self.joins) && !unasked;
         self.counter += 1;
         let pause = self.settings.keepalive() / URGENT_REPEATS;
         let next = self.now + pause;
@@ -75,7 +98,7 @@ impl Machine {
         self.changed = false;
         self.answer = false;
         // Who has joined waits a little for the other to be first again.
-        let patience = if joined {
+        let patience = if self.follows {
             self.settings.patience()
         } else {
             Duration::ZERO

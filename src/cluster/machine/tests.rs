@@ -28,6 +28,10 @@ struct Net {
     paused: BTreeSet<String>,
     cut: BTreeSet<(String, String)>,
     flying: Vec<(Time, String, Heartbeat)>,
+    /// What has come and was let wait.
+    waiting: Vec<(Time, String, Heartbeat)>,
+    /// When whom something has woken.
+    wakings: BTreeSet<(Time, String)>,
     log: Vec<(Time, String, Output)>,
     /// The run of `a`.
     recorded: Vec<Line>,
@@ -79,6 +83,8 @@ impl Net {
             paused: BTreeSet::new(),
             cut: BTreeSet::new(),
             flying: Vec::new(),
+            waiting: Vec::new(),
+            wakings: BTreeSet::new(),
             log: Vec::new(),
             recorded: Vec::new(),
         };
@@ -93,6 +99,7 @@ impl Net {
         let mut net = Self::new(&["a", "b"]);
         net.run_for(millis(500));
         assert_eq!(net.active(), ["a"]);
+        net.read_waiting("a");
         net.log.clear();
         net
     }
@@ -128,7 +135,25 @@ impl Net {
         );
     }
 
+    /// Tells a director something; before that, what it has let wait.
     fn tell(&mut self, name: &str, input: Input) {
+        self.read_waiting(name);
+        self.tell_only(name, input);
+    }
+
+    fn read_waiting(&mut self, name: &str) {
+        let waiting = self.waiting.extract_if(.., |(_, to, _)| *to == name);
+        for (at, to, heartbeat) in waiting.collect::<Vec<_>>() {
+            let input = Input::Heartbeat {
+                path: 0,
+                heartbeat,
+                waited: self.now - at,
+            };
+            self.tell_only(&to, input);
+        }
+    }
+
+    fn tell_only(&mut self, name: &str, input: Input) {
         let Some(machine) = self.machines.get_mut(name) else {
             return;
         };
@@ -190,12 +215,21 @@ impl Net {
                         .position(|f| (f.0, &f.1) == (at, &to))
                         .unwrap();
                     let (_, to, heartbeat) = self.flying.remove(i);
-                    if !self.paused.contains(&to) {
-                        self.tell(&to, Input::Heartbeat { path: 0, heartbeat });
+                    let machine = self.machines.get(&to);
+                    let waits = machine.is_some_and(|to| to.lets_wait(&heartbeat.sender));
+                    if self.paused.contains(&to) {
+                        continue;
+                    }
+                    if waits && !heartbeat.answer {
+                        self.waiting.push((at, to, heartbeat));
+                    } else {
+                        self.wakings.insert((at, to.clone()));
+                        self.tell(&to, Input::heard(0, heartbeat));
                     }
                 }
                 (_, Some((at, name))) => {
                     self.now = self.now.max(at);
+                    self.wakings.insert((self.now, name.clone()));
                     self.tell(&name, Input::Timeout);
                 }
                 _ => break,
@@ -364,6 +398,7 @@ fn a_stop_that_nobody_hears_ends_soon_after_deadtime() {
     let mut net = Net::pair();
     net.machines.remove("b");
     net.run_for(2 * TRAVEL);
+    net.read_waiting("a");
     let silent = net.machines["a"].peers["b"].heard.unwrap() + DEADTIME;
     net.tell("a", Input::Stop);
     net.run_for(millis(500));

@@ -237,10 +237,17 @@ impl World {
         // A driver reads its sockets first. One that does not, at least notices a long pause.
         let pause = self.now.saturating_sub(self.checks.paused_at(i));
         if self.rng.bool() && pause > DEADTIME + KEEPALIVE {
-            self.tell(i, Input::Timeout)?;
+            self.tell_only(i, Input::Timeout)?;
         }
-        for datagram in inbox {
-            self.deliver(datagram)?;
+        self.read_waiting(i)?;
+        for (arrived, datagram) in inbox {
+            let waits = self.hosts[i].lets_wait(datagram.from);
+            let waited = if waits {
+                self.now - arrived
+            } else {
+                Duration::ZERO
+            };
+            self.read(&datagram, waited)?;
         }
         self.tell(i, Input::Timeout)?;
         let told = |(group, local): (&String, &Local)| self.hosts[i].told(group, *local);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::network::Datagram;
-use super::{GROUPS, timing};
+use super::{GROUPS, NAMES, timing};
 use crate::clock::Time;
 use crate::cluster::{Codec, Fitness, Input, Keys, Machine, Settings};
 use crate::config::model::{Digest, Failback, HeartbeatTiming};
@@ -114,7 +114,10 @@ pub(super) struct Host {
     pub(super) started: Time,
     pub(super) ended: Time,
     pub(super) paused: bool,
-    pub(super) inbox: Vec<Datagram>,
+    /// What has come in while it was paused, and when.
+    pub(super) inbox: Vec<(Time, Datagram)>,
+    /// What has come in and was let wait, and when.
+    pub(super) waiting: Vec<(Time, Datagram)>,
     pub(super) lateness: Duration,
     /// Its clock is so far ahead of the world's: since boot, and hosts boot when they like.
     pub(super) ahead: Duration,
@@ -141,6 +144,12 @@ pub(super) struct Local {
 }
 
 impl Host {
+    /// Whether its daemon may read later what another says.
+    pub(super) fn lets_wait(&self, other: usize) -> bool {
+        let run = self.run.as_ref();
+        run.is_some_and(|machine| machine.lets_wait(NAMES[other]))
+    }
+
     /// What the daemon is told of a group: who reaches nothing is unfit for all.
     pub(super) fn told(&self, group: &str, local: Local) -> Input {
         let reaches = self.cut_off.is_none();

@@ -7,6 +7,7 @@ use super::hosts::Host;
 use super::{Action, INBOX, MAX_DELAY, NAMES, World};
 use crate::clock::Time;
 use crate::cluster::Input;
+use crate::cluster::rules::Rule;
 
 #[derive(Clone, Copy, Default)]
 pub(super) struct Link {
@@ -37,12 +38,37 @@ impl World {
         }
         if host.paused {
             if host.inbox.len() < INBOX {
-                host.inbox.push(datagram);
+                host.inbox.push((self.now, datagram));
             }
             return Ok(());
         }
-        let decoded = host.codec.decode(datagram.path, &datagram.bytes);
-        match decoded {
+        let waits = host.lets_wait(datagram.from);
+        let reads_urgent = self.plan.broken != Some(Rule::UrgentIsRead);
+        match host.codec.decode(datagram.path, &datagram.bytes) {
+            Ok(heartbeat) if waits && !(heartbeat.answer && reads_urgent) => {
+                host.waiting.push((self.now, datagram));
+                Ok(())
+            }
+            Ok(_) => {
+                self.read_waiting(to)?;
+                self.read(&datagram, Duration::ZERO)
+            }
+            Err(_) => self.read(&datagram, Duration::ZERO),
+        }
+    }
+
+    /// A daemon reads what it has let wait.
+    pub(super) fn read_waiting(&mut self, i: usize) -> Result<(), String> {
+        for (arrived, datagram) in std::mem::take(&mut self.hosts[i].waiting) {
+            self.read(&datagram, self.now - arrived)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read(&mut self, datagram: &Datagram, waited: Duration) -> Result<(), String> {
+        let to = datagram.to;
+        let host = &mut self.hosts[to];
+        match host.codec.decode(datagram.path, &datagram.bytes) {
             Ok(heartbeat) => {
                 let trusted = |host: &Host| host.run.as_ref().map_or(0, |m| m.counters.received);
                 let before = trusted(host);
@@ -50,12 +76,13 @@ impl World {
                 let input = Input::Heartbeat {
                     path: datagram.path,
                     heartbeat: heartbeat.clone(),
+                    waited,
                 };
-                self.tell(to, input)?;
+                self.tell_only(to, input)?;
                 self.checks.hearing = None;
                 if trusted(&self.hosts[to]) > before {
                     self.report.delivered += 1;
-                    self.check_trusted(&datagram, &heartbeat)?;
+                    self.check_trusted(datagram, &heartbeat)?;
                 }
             }
             Err(why) => {

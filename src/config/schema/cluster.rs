@@ -81,7 +81,9 @@ pub(in super::super) const HEARTBEAT_PORT: Key = Key {
     name: "port",
     kind: Kind::Integer(1, 65535),
     otherwise: Otherwise::Integer(539),
-    doc: "UDP port of the heartbeats, on every director.",
+    doc: "UDP port of the heartbeats, on every director. What is urgent goes to this port too, but \
+          leaves from another one, which the kernel chooses: a firewall must let it in from any \
+          port.",
 };
 
 pub(in super::super) const DIRECTOR: Section = Section {

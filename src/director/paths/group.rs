@@ -110,9 +110,9 @@ impl Group {
     }
 
     /// What to poll.
-    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let sockets = self.sockets.iter();
-        sockets.map(|sockets| sockets.incoming.as_fd()).collect()
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        let sockets = self.sockets.as_ref();
+        sockets.map(|sockets| sockets.incoming.as_fd())
     }
 
     /// Sends to all. Whether it left.

@@ -3,6 +3,7 @@
 //! Path `i` of every director is of one kind, and leads to every peer. A path that cannot be used
 //! now (an interface or a device that is not there) is tried again and again: the others go on.
 
+mod backlog;
 mod frame;
 mod group;
 mod letter;
@@ -19,7 +20,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use crate::clock::Time;
-use crate::cluster::{self, MAX_DATAGRAM};
+use crate::cluster;
 use crate::config::model::{Config, HeartbeatPath};
 
 /// Datagrams that one turn reads from one socket, so that a flood on one path starves no other.
@@ -34,6 +35,8 @@ pub(super) enum Received<'a> {
         path: usize,
         /// All of it.
         bytes: &'a [u8],
+        /// For how long it has been waiting to be read, if it was let wait.
+        waited: Duration,
     },
     /// Something came in on a serial line that is no whole frame.
     Damaged {
@@ -47,6 +50,17 @@ pub(super) enum Received<'a> {
         /// The peer.
         peer: String,
     },
+}
+
+/// What a wait has found out about a descriptor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Found {
+    /// There is nothing to read.
+    Nothing,
+    /// There is something, which ended the wait, or that is taken for so.
+    Something,
+    /// What there may be was let wait.
+    Unasked,
 }
 
 /// A heartbeat socket could not be opened.
@@ -141,34 +155,41 @@ impl Paths {
                 }
             });
         }
-        // One byte more than is valid shows that a datagram was too long.
         Ok(Self {
             paths,
-            buffer: vec![0; MAX_DATAGRAM + 1],
+            buffer: vec![0; backlog::ROOM],
         })
     }
 
-    /// What to poll.
-    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.paths.iter().flat_map(|path| match path {
-            Way::Unicast(udp) => udp.fds(),
-            Way::Group(group) => group.fds(),
-            Way::Serial(serial) => serial.fds(),
-        })
+    /// What to poll, each with whether what is to be read there shall end the wait. From peers that
+    /// `lets_wait` names it need not, where what shall not wait comes by another descriptor.
+    pub(super) fn fds(&self, lets_wait: impl Fn(&str) -> bool) -> Vec<(BorrowedFd<'_>, bool)> {
+        let mut fds = Vec::new();
+        for path in &self.paths {
+            match path {
+                Way::Unicast(udp) => fds.extend(udp.fds(&lets_wait)),
+                Way::Group(group) => fds.extend(group.fd().map(|fd| (fd, true))),
+                Way::Serial(serial) => fds.extend(serial.fd().map(|fd| (fd, true))),
+            }
+        }
+        fds
     }
 
-    /// Sends to every peer on every path what `datagram` makes for the path. Returns how many
-    /// datagrams left.
+    /// Sends to every peer on every path what `datagram` makes for the path; such that nobody lets it
+    /// wait, if it is `urgent`. Returns how many datagrams left.
     pub(super) fn send(
         &mut self,
         now: Time,
+        urgent: bool,
         datagram: impl Fn(usize) -> Vec<u8>,
         mut refused: impl FnMut(usize, &str),
     ) -> u64 {
         let mut sent = 0;
         for (index, path) in self.paths.iter_mut().enumerate() {
             sent += match path {
-                Way::Unicast(udp) => udp.send(&datagram(index), |peer| refused(index, peer)),
+                Way::Unicast(udp) => {
+                    udp.send(&datagram(index), urgent, |peer| refused(index, peer))
+                }
                 Way::Group(group) => u64::from(group.send(datagram(index))),
                 Way::Serial(serial) => u64::from(serial.send(datagram(index), now)),
             };
@@ -176,26 +197,27 @@ impl Paths {
         sent
     }
 
-    /// Hands over what has come in, a bounded number of datagrams from each socket: from those that
-    /// are `readable`, told in the order of [`Self::fds`], or from all if that is not known. A socket
-    /// that hears one peer only is left alone once `each` breaks: the next wait tells whether it has
-    /// more, and costs no more than a look that finds nothing.
+    /// Hands over what has come in, a bounded number of datagrams from each socket where there may
+    /// be something, as `found` tells in the order of [`Self::fds`]. A socket that hears one peer
+    /// only is left alone once `each` breaks, if the next wait tells whether it has more, and costs
+    /// no more than a look that finds nothing.
     pub(super) fn receive(
         &mut self,
         now: Time,
-        readable: Option<&[bool]>,
+        found: impl IntoIterator<Item = Found>,
         mut each: impl FnMut(Received<'_>) -> ControlFlow<()>,
     ) {
-        let mut told = readable.map(<[bool]>::iter);
-        let mut is_readable = || match &mut told {
-            Some(told) => told.next().copied().unwrap_or(true),
-            None => true,
-        };
+        let mut found = found.into_iter();
+        let mut next = || found.next().unwrap_or(Found::Something);
         for (path, way) in self.paths.iter_mut().enumerate() {
             match way {
-                Way::Unicast(udp) => udp.receive(&mut self.buffer, &mut is_readable, |heard| {
+                Way::Unicast(udp) => udp.receive(now, &mut self.buffer, &mut next, |heard| {
                     each(match heard {
-                        udp::Heard::Datagram(bytes) => Received::Datagram { path, bytes },
+                        udp::Heard::Datagram { bytes, waited } => Received::Datagram {
+                            path,
+                            bytes,
+                            waited,
+                        },
                         udp::Heard::Refused(peer) => Received::Refused {
                             path,
                             peer: peer.to_owned(),
@@ -204,17 +226,25 @@ impl Paths {
                 }),
                 Way::Group(group) => {
                     // One descriptor while it is open, else none, and nothing to read.
-                    if group.fds().iter().any(|_| is_readable()) {
+                    if group.fd().is_some_and(|_| next() != Found::Nothing) {
                         group.receive(&mut self.buffer, |bytes| {
-                            let _ = each(Received::Datagram { path, bytes });
+                            let _ = each(Received::Datagram {
+                                path,
+                                bytes,
+                                waited: Duration::ZERO,
+                            });
                         });
                     }
                 }
                 Way::Serial(serial) => {
-                    if serial.fds().iter().any(|_| is_readable()) {
+                    if serial.fd().is_some_and(|_| next() != Found::Nothing) {
                         serial.receive(now, |frame| {
                             let _ = each(match frame {
-                                Some(bytes) => Received::Datagram { path, bytes },
+                                Some(bytes) => Received::Datagram {
+                                    path,
+                                    bytes,
+                                    waited: Duration::ZERO,
+                                },
                                 None => Received::Damaged { path },
                             });
                         });

@@ -58,8 +58,8 @@ impl Serial {
     }
 
     /// What to poll.
-    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.line.iter().map(AsFd::as_fd).collect()
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.line.as_ref().map(AsFd::as_fd)
     }
 
     /// Sends now, or as soon as what is on the line has gone. Whether a frame left.

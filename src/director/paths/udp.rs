@@ -4,15 +4,22 @@
 //! listens (ICMP port unreachable, udp(7)), which one for all peers could not tell apart. The one
 //! for the rest takes datagrams from any other address, so that they are counted, and not answered
 //! by our own kernel with a refusal.
+//!
+//! What is urgent leaves from another port. So the receiver's kernel gives it to the socket for the
+//! rest, and who lets the heartbeats of a peer wait until it speaks itself, which saves one of three
+//! wakings, still hears at once what must not wait.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use super::{BURST, OpenError};
+use super::backlog::Backlog;
+use super::{BURST, Found, OpenError};
+use crate::clock::Time;
 
 /// Class selector 6, network control (RFC 4594, 3.1): heartbeats pass where switches queue.
 const TRAFFIC_CLASS: u32 = 0xc0;
@@ -21,7 +28,11 @@ const TRAFFIC_CLASS: u32 = 0xc0;
 #[derive(Debug)]
 pub(super) enum Heard<'a> {
     /// A datagram.
-    Datagram(&'a [u8]),
+    Datagram {
+        bytes: &'a [u8],
+        /// For how long it has been waiting to be read, if it was let wait.
+        waited: Duration,
+    },
     /// This peer's host said that nobody listens.
     Refused(&'a str),
 }
@@ -31,6 +42,9 @@ pub(super) enum Heard<'a> {
 pub(super) struct Unicast {
     peers: Vec<ToPeer>,
     rest: UdpSocket,
+    /// Sends what is urgent; nothing is received on it.
+    urgent: UdpSocket,
+    backlog: Backlog,
 }
 
 #[derive(Debug)]
@@ -40,6 +54,8 @@ struct ToPeer {
     socket: UdpSocket,
     /// Only while there is no route to the peer it is not.
     connected: bool,
+    /// When there was nothing to read in it last.
+    empty: Time,
 }
 
 impl Unicast {
@@ -49,46 +65,65 @@ impl Unicast {
         local: SocketAddr,
         peers: impl Iterator<Item = (&'a str, SocketAddr)>,
     ) -> Result<Self, OpenError> {
-        let open = || {
+        let open = |local| {
             bind(local).map_err(|source| OpenError {
                 address: local,
                 source,
             })
         };
-        let rest = open()?;
+        let rest = open(local)?;
+        let urgent = open(SocketAddr::new(local.ip(), 0))?;
         let mut opened = Vec::new();
         for (peer, address) in peers {
             let mut to_peer = ToPeer {
                 peer: peer.to_owned(),
                 address,
-                socket: open()?,
+                socket: open(local)?,
                 connected: false,
+                empty: Time::ZERO,
             };
+            Backlog::prepare(&to_peer.socket);
             to_peer.connect();
             opened.push(to_peer);
         }
         Ok(Self {
             peers: opened,
             rest,
+            urgent,
+            backlog: Backlog::new(),
         })
     }
 
-    /// What to poll.
-    pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        let peers = self.peers.iter().map(|to| to.socket.as_fd());
-        peers.chain([self.rest.as_fd()]).collect()
+    /// What to poll, and whether for what there is to read or for errors only.
+    pub(super) fn fds(
+        &self,
+        lets_wait: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (BorrowedFd<'_>, bool)> {
+        let peers = self.peers.iter();
+        let peers = peers.map(move |to| (to.socket.as_fd(), !lets_wait(&to.peer)));
+        peers.chain([(self.rest.as_fd(), true)])
     }
 
     /// Sends to every peer. Returns how many datagrams left.
-    pub(super) fn send(&mut self, bytes: &[u8], mut refused: impl FnMut(&str)) -> u64 {
+    pub(super) fn send(
+        &mut self,
+        bytes: &[u8],
+        urgent: bool,
+        mut refused: impl FnMut(&str),
+    ) -> u64 {
         let mut sent = 0;
         for to in &mut self.peers {
             if !to.connected && !to.connect() {
                 continue;
             }
-            match to.socket.send(bytes) {
+            let result = if urgent {
+                self.urgent.send_to(bytes, to.address)
+            } else {
+                to.socket.send(bytes)
+            };
+            match result {
                 Ok(_) => sent += 1,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                Err(error) if is_refusal(&error) => {
                     // The refusal of an earlier one; this one has not been sent.
                     refused(&to.peer);
                     sent += u64::from(to.socket.send(bytes).is_ok());
@@ -102,39 +137,35 @@ impl Unicast {
         sent
     }
 
-    /// Hands over what has come in on the sockets that are `readable`, told in the order of
-    /// [`Self::fds`], from each until `each` has enough of it.
+    /// Hands over what has come in on the sockets where there may be something, as `found` tells in
+    /// the order of [`Self::fds`], from each until `each` has enough of it, or until its end if it
+    /// was let wait.
     pub(super) fn receive(
-        &self,
+        &mut self,
+        now: Time,
         buffer: &mut [u8],
-        mut readable: impl FnMut() -> bool,
+        mut found: impl FnMut() -> Found,
         mut each: impl FnMut(Heard<'_>) -> ControlFlow<()>,
     ) {
-        for to in &self.peers {
-            if !readable() {
-                continue;
-            }
-            for _ in 0..BURST {
-                let heard = match to.socket.recv(buffer) {
-                    Ok(length) => Heard::Datagram(&buffer[..length]),
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                        Heard::Refused(&to.peer)
-                    }
-                    Err(_) => break,
-                };
-                if each(heard).is_break() {
-                    break;
-                }
+        for to in &mut self.peers {
+            match found() {
+                Found::Nothing => to.empty = now,
+                Found::Something => to.receive(now, buffer, &mut each),
+                Found::Unasked => to.catch_up(now, &mut self.backlog, &mut each),
             }
         }
-        if !readable() {
+        if found() == Found::Nothing {
             return;
         }
         for _ in 0..BURST {
             let Ok(length) = self.rest.recv(buffer) else {
                 break;
             };
-            if each(Heard::Datagram(&buffer[..length])).is_break() {
+            let heard = Heard::Datagram {
+                bytes: &buffer[..length],
+                waited: Duration::ZERO,
+            };
+            if each(heard).is_break() {
                 break;
             }
         }
@@ -146,6 +177,60 @@ impl ToPeer {
         self.connected = self.socket.connect(self.address).is_ok();
         self.connected
     }
+
+    /// Reads what has ended the wait, until `each` has enough of it.
+    fn receive(
+        &mut self,
+        now: Time,
+        buffer: &mut [u8],
+        each: &mut impl FnMut(Heard<'_>) -> ControlFlow<()>,
+    ) {
+        for _ in 0..BURST {
+            let heard = match self.socket.recv(buffer) {
+                Ok(length) => Heard::Datagram {
+                    bytes: &buffer[..length],
+                    waited: Duration::ZERO,
+                },
+                Err(error) if is_refusal(&error) => Heard::Refused(&self.peer),
+                Err(_) => {
+                    self.empty = now;
+                    return;
+                }
+            };
+            if each(heard).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Reads what was let wait, to its end.
+    fn catch_up(
+        &mut self,
+        now: Time,
+        backlog: &mut Backlog,
+        each: &mut impl FnMut(Heard<'_>) -> ControlFlow<()>,
+    ) {
+        for _ in 0..BURST {
+            let read = backlog.read(&self.socket, self.empty, now, |bytes, waited| {
+                let _ = each(Heard::Datagram { bytes, waited });
+            });
+            match read {
+                Ok(false) => {}
+                Err(error) if is_refusal(&error) => {
+                    let _ = each(Heard::Refused(&self.peer));
+                }
+                Ok(true) | Err(_) => {
+                    self.empty = now;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the peer's host has said that nobody listens.
+fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ConnectionRefused
 }
 
 fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
@@ -174,4 +259,88 @@ pub(super) fn open(ip: IpAddr) -> io::Result<Socket> {
         }
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path between two directors.
+    fn pair() -> [Unicast; 2] {
+        let [one, other]: [IpAddr; 2] = ["127.3.0.1", "127.3.0.2"].map(|ip| ip.parse().unwrap());
+        // Not in use, if another program got it a moment ago.
+        let probe = UdpSocket::bind((one, 0)).unwrap();
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        let [one, other] = [one, other].map(|ip| SocketAddr::new(ip, port));
+        let open = |local, peer: (&'static str, SocketAddr)| {
+            Unicast::open(local, [peer].into_iter()).unwrap()
+        };
+        [open(one, ("other", other)), open(other, ("one", one))]
+    }
+
+    /// What comes in where it is looked for: in the socket of the peer, and in that for the rest.
+    fn read(path: &mut Unicast, found: [Found; 2]) -> Vec<Vec<u8>> {
+        let (mut read, mut buffer) = (Vec::new(), [0; 100]);
+        let mut found = found.into_iter();
+        let now = crate::clock::now();
+        path.receive(
+            now,
+            &mut buffer,
+            || found.next().unwrap(),
+            |heard| {
+                if let Heard::Datagram { bytes, .. } = heard {
+                    read.push(bytes.to_vec());
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        read
+    }
+
+    #[test]
+    fn what_is_urgent_does_not_wait_with_the_rest() {
+        let [mut one, mut other] = pair();
+        let nobody = |_: &str| panic!("refused");
+        assert_eq!(one.send(b"first", false, nobody), 1);
+        assert_eq!(one.send(b"urgent", true, nobody), 1);
+        assert_eq!(one.send(b"second", false, nobody), 1);
+        let asked = |path: &Unicast, waits| {
+            let fds = path.fds(|peer| waits && peer == "one");
+            fds.map(|(_, asked)| asked).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&other, true), [false, true]);
+        assert_eq!(asked(&other, false), [true, true]);
+        assert_eq!(
+            read(&mut other, [Found::Nothing, Found::Something]),
+            [b"urgent"]
+        );
+        let rest = read(&mut other, [Found::Unasked, Found::Nothing]);
+        assert_eq!(rest, [&b"first"[..], b"second"]);
+        assert!(read(&mut other, [Found::Unasked, Found::Something]).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_is_told_whether_or_not_what_comes_may_wait() {
+        let [mut one, other] = pair();
+        drop(other);
+        for found in [Found::Something, Found::Unasked] {
+            one.send(b"anybody?", false, |_| {});
+            let (mut refused, mut buffer) = (Vec::new(), [0; 100]);
+            let mut found = [found, Found::Nothing].into_iter();
+            let now = crate::clock::now();
+            one.receive(
+                now,
+                &mut buffer,
+                || found.next().unwrap(),
+                |heard| {
+                    if let Heard::Refused(peer) = heard {
+                        refused.push(peer.to_owned());
+                    }
+                    ControlFlow::Continue(())
+                },
+            );
+            assert_eq!(refused, ["other"], "{found:?}");
+        }
+    }
 }

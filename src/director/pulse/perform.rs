@@ -142,6 +142,7 @@ impl Work {
                 let mut refused = Vec::new();
                 self.sent += self.paths.send(
                     now,
+                    heartbeat.answer,
                     |path| self.codec.encode(path, &heartbeat),
                     |path, peer| refused.push((path, peer.to_owned())),
                 );

@@ -103,13 +103,7 @@ fn who_was_paused_stays_when_it_hears_first_that_nobody_took_over() {
             Output::Send(heartbeat) if who == "b" => Some(heartbeat.clone()),
             _ => None,
         });
-    net.tell(
-        "a",
-        Input::Heartbeat {
-            path: 0,
-            heartbeat: sent.unwrap(),
-        },
-    );
+    net.tell("a", Input::heard(0, sent.unwrap()));
     assert_eq!(net.machines["a"].poll_timeout(), Some(net.now));
     net.run_for(millis(500));
     assert_eq!(net.left("a"), []);

@@ -14,7 +14,7 @@ fn a_recorded_run_replays_to_the_same_outputs() {
         other.handle(Input::Timeout, now);
         while let Some(output) = other.poll_output() {
             if let Output::Send(heartbeat) = output {
-                recorded.push((now, Input::Heartbeat { path: 0, heartbeat }));
+                recorded.push((now, Input::heard(0, heartbeat)));
             }
         }
         recorded.push((now, Input::Timeout));

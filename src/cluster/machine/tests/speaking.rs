@@ -80,6 +80,85 @@ fn nobody_speaks_twice_in_half_a_keepalive_because_others_speak() {
 }
 
 #[test]
+fn each_host_is_woken_once_in_a_keepalive() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    for count in [2, 3, 8] {
+        let names = &names[..count];
+        let mut net = Net::new(&[]);
+        for name in names {
+            net.start(name, names);
+            net.run_for(KEEPALIVE / 7);
+        }
+        net.run_for(DEADTIME * 10);
+        assert_eq!(net.active(), ["a"]);
+        net.wakings.clear();
+        net.run_for(KEEPALIVE * 20);
+        for name in names {
+            let woken = net.wakings.iter().filter(|(_, who)| who == name).count();
+            assert!(
+                (19..=21).contains(&woken),
+                "{woken} times {name} of {count}"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_has_a_group_lets_the_others_wait_until_something_is_to_be_done() {
+    let waits = |net: &Net| {
+        let lets_wait = |name: &str, peer| net.machines[name].lets_wait(peer);
+        (lets_wait("a", "b"), lets_wait("b", "a"))
+    };
+    let calm = (true, false);
+    let mut net = Net::new(&["a", "b"]);
+    assert_eq!(waits(&net), (false, false), "it has heard nobody");
+    net.run_for(millis(500));
+    assert_eq!(waits(&net), calm);
+    assert!(!net.machines["a"].lets_wait("nobody"));
+
+    net.local("a", Fitness::FULL, false);
+    assert_eq!(waits(&net), (false, false), "the other must know");
+    net.local("a", Fitness::FULL, true);
+    net.run_for(millis(500));
+    assert_eq!(waits(&net), calm);
+
+    net.hand_over("a", Some("b"));
+    net.run_for(LINGER / 2);
+    assert_eq!(net.active(), ["b"]);
+    assert_eq!(waits(&net), (false, false), "it is in the midst of it");
+    net.run_for(LINGER);
+    assert_eq!(waits(&net), (false, true), "now the other has it");
+    net.hand_over("b", Some("a"));
+    net.run_for(LINGER * 2);
+    assert_eq!(waits(&net), calm);
+
+    // Only what a hears is cut off: it must find out who is there.
+    net.cut.insert(("b".to_owned(), "a".to_owned()));
+    net.run_for(DEADTIME + KEEPALIVE);
+    assert_eq!(waits(&net), (false, false));
+    net.cut.clear();
+    net.run_for(millis(500));
+    assert_eq!(waits(&net), calm);
+
+    net.tell("a", Input::Stop);
+    assert_eq!(waits(&net), (false, false));
+}
+
+#[test]
+fn who_is_let_wait_is_not_late() {
+    let mut net = Net::pair();
+    net.run_for(millis(5000));
+    let status = net.machines["a"].status(net.now);
+    let (peer, path) = (&status.peers[0], &status.peers[0].paths[0]);
+    assert_eq!((peer.rhythm.lost, path.late), (0, 0));
+    assert!(peer.rhythm.delays.longest() <= TRAVEL * 2, "{peer:?}");
+    // There and back, however long it was before that was read.
+    assert_eq!(path.round_trip, Some(TRAVEL * 2));
+    let status = net.machines["b"].status(net.now);
+    assert_eq!(status.peers[0].paths[0].round_trip, Some(TRAVEL * 2));
+}
+
+#[test]
 fn patience_is_no_reason_to_warn_nor_to_believe_in_death() {
     for (keepalive, warntime, deadtime, patience) in [
         (800, 1200, 2400, 100),

@@ -147,13 +147,7 @@ fn where_a_director_answers_is_known_beyond_its_death() {
 
     let last_word = Heartbeat::last_word(&net.machines["a"].settings, net.machines["a"].session);
     net.machines.remove("a");
-    net.tell(
-        "b",
-        Input::Heartbeat {
-            path: 0,
-            heartbeat: last_word,
-        },
-    );
+    net.tell("b", Input::heard(0, last_word));
     net.run_for(millis(500));
     assert_eq!(net.active(), ["b"]);
     assert_eq!(told(&net).len(), 2);
@@ -184,7 +178,7 @@ fn the_host_of_a_dead_director_may_serve_for_deadtime() {
     let machine = net.machines.remove("a").unwrap();
     // That its guard says in its name.
     let heartbeat = Heartbeat::last_word(&machine.settings, machine.session);
-    net.tell("b", Input::Heartbeat { path: 0, heartbeat });
+    net.tell("b", Input::heard(0, heartbeat));
     assert_eq!(net.active(), ["b"]);
     net.run_for(DEADTIME - millis(1));
     assert_eq!(holders(&net, "b"), ["a"]);

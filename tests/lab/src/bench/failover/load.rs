@@ -14,7 +14,7 @@ use super::bare::BareBeats;
 use super::pair::{Daemon, LIMIT, Pair, Peer, Setting};
 use super::urgent::UrgentPackets;
 
-/// How long an idle pair is watched, and for half of it the guest without one.
+/// How long an idle pair is watched once it has settled, and for half of it the guest without one.
 const IDLE: Duration = Duration::from_secs(30);
 /// A stretch of that in which a daemon does everything that it does again and again.
 const STRETCH: Duration = Duration::from_secs(10);
@@ -67,6 +67,7 @@ impl Pair {
         let mut daemons = self
             .start(peer, setting)
             .ok_or_else(|| format!("{peer:?} did not start"))?;
+        pass(SETTLES * 3);
         let wakings = || daemons.iter().map(Daemon::wakings).sum::<u64>();
         let (woken, start) = (wakings(), Instant::now());
         let with = taken(lab, IDLE);
