@@ -64,6 +64,11 @@ const NEEDS: &[Need] = &[
         why: "requests by hand",
     },
     Need {
+        package: "iputils-ping",
+        proof: "/usr/bin/ping",
+        why: "who reaches whom",
+    },
+    Need {
         package: "tcpdump",
         proof: "/usr/bin/tcpdump",
         why: "what is on the wire",
