@@ -1,5 +1,7 @@
 //! A pair that hears each other by every kind of path, and what it does when some of them fail.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -45,6 +47,31 @@ fn peer(director: &Director) -> Value {
 
 fn path_is(director: &Director, index: usize, liveness: &str) -> bool {
     peer(director)["paths"][index]["liveness"] == liveness
+}
+
+fn counter(director: &Director, name: &str) -> u64 {
+    let status = director.status().unwrap_or_default();
+    status["counters"][name].as_u64().unwrap_or(0)
+}
+
+/// Waits until a director has heard so many heartbeats, which wakes nobody else.
+fn heartbeats(director: &Director, count: u64) {
+    let before = counter(director, "heartbeats_received");
+    until("heartbeats are heard", SOON, || {
+        counter(director, "heartbeats_received") >= before + count
+    });
+}
+
+/// How often a director's heartbeat thread has been woken (proc_pid_status(5)).
+fn wakings(director: &Director) -> Option<u64> {
+    let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let threads = fs::read_dir(format!("/proc/{}/task", director.pid()?)).ok()?;
+    let mut threads = threads.flatten().map(|thread| thread.path());
+    let thread = threads.find(|thread| read(thread.join("comm")).trim() == "heartbeat")?;
+    let status = read(thread.join("status"));
+    let mut lines = status.lines();
+    let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    count.trim().parse().ok()
 }
 
 fn is_standby(director: &Director) -> bool {
@@ -101,6 +128,30 @@ kernel_test! {
             farm.ha1.kill();
             farm.ha2.wait_active("web", SOON);
             farm.ha2.stop();
+        }
+    }
+
+    fn who_has_a_group_is_not_woken_by_what_the_other_says(lab) {
+        let mut farm = Farm::new(lab, Mode::Direct, Family::V4);
+        farm.start_pair();
+        assert_together(&farm, &["udp"]);
+        // Longer than what a takeover does: the wait for a first packet, repeated announcements.
+        heartbeats(&farm.ha2, 120);
+        let counts = || (counter(&farm.ha1, "heartbeats_sent"), wakings(&farm.ha1));
+        let before = counts();
+        heartbeats(&farm.ha2, 60);
+        let after = counts();
+        let sent = after.0 - before.0;
+        let woken = after.1.zip(before.1).map(|(after, before)| after - before);
+        assert!(
+            sent >= 50 && woken.is_some_and(|woken| woken < sent * 3 / 2),
+            "woken {woken:?} times for {sent} heartbeats"
+        );
+        // What waits to be read is not taken to have come late.
+        for director in [&farm.ha1, &farm.ha2] {
+            until("a round trip is no keepalive", SOON, || {
+                peer(director)["round_trip_us"].as_u64().is_some_and(|micros| micros < 50_000)
+            });
         }
     }
 

@@ -103,6 +103,12 @@ impl Director {
         }
     }
 
+    /// The daemon's process; `None` while it does not run.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// What the daemon has logged since it was started last.
     #[must_use]
     pub fn log(&self) -> String {
