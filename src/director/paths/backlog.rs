@@ -116,8 +116,8 @@ mod tests {
 
     /// Sockets that are connected to each other.
     fn pair() -> (UdpSocket, UdpSocket) {
-        let (one, other) = (UdpSocket::bind("[::1]:0"), UdpSocket::bind("[::1]:0"));
-        let (one, other) = (one.unwrap(), other.unwrap());
+        let bind = || UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (one, other) = (bind(), bind());
         one.connect(other.local_addr().unwrap()).unwrap();
         other.connect(one.local_addr().unwrap()).unwrap();
         other.set_nonblocking(true).unwrap();
