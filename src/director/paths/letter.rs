@@ -90,8 +90,7 @@ impl Letter {
             IpAddr::V6(_) => {}
         }
         if let Some(from) = self.from {
-            // Not from the heartbeat port: who had it would be taken to listen.
-            socket.bind(&SocketAddr::new(from, 0).into())?;
+            udp::bind_elsewhere(&socket, from)?;
         }
         socket.send_to(&self.bytes, &self.to.into()).map(drop)
     }

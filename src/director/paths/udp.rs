@@ -65,20 +65,19 @@ impl Unicast {
         local: SocketAddr,
         peers: impl Iterator<Item = (&'a str, SocketAddr)>,
     ) -> Result<Self, OpenError> {
-        let open = |local| {
-            bind(local).map_err(|source| OpenError {
-                address: local,
-                source,
-            })
+        let failed = |source| OpenError {
+            address: local,
+            source,
         };
-        let rest = open(local)?;
-        let urgent = open(SocketAddr::new(local.ip(), 0))?;
+        let rest = bind(local).map_err(failed)?;
+        let urgent = open(local.ip()).map_err(failed)?;
+        bind_elsewhere(&urgent, local.ip()).map_err(failed)?;
         let mut opened = Vec::new();
         for (peer, address) in peers {
             let mut to_peer = ToPeer {
                 peer: peer.to_owned(),
                 address,
-                socket: open(local)?,
+                socket: bind(local).map_err(failed)?,
                 connected: false,
                 empty: Time::ZERO,
             };
@@ -89,7 +88,7 @@ impl Unicast {
         Ok(Self {
             peers: opened,
             rest,
-            urgent,
+            urgent: urgent.into(),
             backlog: Backlog::new(),
         })
     }
@@ -237,6 +236,13 @@ fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(local.ip())?;
     socket.bind(&local.into())?;
     Ok(socket.into())
+}
+
+/// Gives a socket a port that nobody has: were it the one for heartbeats, which is shared, who sends
+/// from it would be taken to listen there, and get some of what others wait for.
+pub(super) fn bind_elsewhere(socket: &Socket, ip: IpAddr) -> io::Result<()> {
+    socket.set_reuse_port(false)?;
+    socket.bind(&SocketAddr::new(ip, 0).into())
 }
 
 /// A socket with the settings of all heartbeat sockets, of the family of `ip`.
