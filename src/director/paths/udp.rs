@@ -100,7 +100,7 @@ impl Unicast {
     ) -> impl Iterator<Item = (BorrowedFd<'_>, bool)> {
         let peers = self.peers.iter();
         let peers = peers.map(move |to| (to.socket.as_fd(), !lets_wait(&to.peer)));
-        peers.chain([(self.rest.as_fd(), true)])
+        std::iter::once((self.rest.as_fd(), true)).chain(peers)
     }
 
     /// Sends to every peer. Returns how many datagrams left.
@@ -138,7 +138,8 @@ impl Unicast {
 
     /// Hands over what has come in on the sockets where there may be something, as `found` tells in
     /// the order of [`Self::fds`], from each until `each` has enough of it, or until its end if it
-    /// was let wait.
+    /// was let wait, or if something is there for the rest: that may be a peer's urgent word, and
+    /// whoever is handed it must be handed what the peer said before as well.
     pub(super) fn receive(
         &mut self,
         now: Time,
@@ -146,14 +147,21 @@ impl Unicast {
         mut found: impl FnMut() -> Found,
         mut each: impl FnMut(Heard<'_>) -> ControlFlow<()>,
     ) {
+        let rest = found();
         for to in &mut self.peers {
             match found() {
+                Found::Nothing | Found::Something if rest != Found::Nothing => {
+                    to.receive(now, buffer, &mut |heard| {
+                        let _ = each(heard);
+                        ControlFlow::Continue(())
+                    });
+                }
                 Found::Nothing => to.empty = now,
                 Found::Something => to.receive(now, buffer, &mut each),
                 Found::Unasked => to.catch_up(now, &mut self.backlog, &mut each),
             }
         }
-        if found() == Found::Nothing {
+        if rest == Found::Nothing {
             return;
         }
         for _ in 0..BURST {
@@ -285,9 +293,10 @@ mod tests {
         [open(one, ("other", other)), open(other, ("one", one))]
     }
 
-    /// What comes in where it is looked for: in the socket of the peer, and in that for the rest.
-    fn read(path: &mut Unicast, found: [Found; 2]) -> Vec<Vec<u8>> {
-        let (mut read, mut buffer) = (Vec::new(), [0; 100]);
+    /// What comes in where it is looked for, in the socket of the peer and in that for the rest:
+    /// datagrams, and who refuses.
+    fn read(path: &mut Unicast, found: [Found; 2]) -> (Vec<Vec<u8>>, Vec<String>) {
+        let (mut read, mut refused, mut buffer) = (Vec::new(), Vec::new(), [0; 100]);
         let mut found = found.into_iter();
         let now = crate::clock::now();
         path.receive(
@@ -295,13 +304,14 @@ mod tests {
             &mut buffer,
             || found.next().unwrap(),
             |heard| {
-                if let Heard::Datagram { bytes, .. } = heard {
-                    read.push(bytes.to_vec());
+                match heard {
+                    Heard::Datagram { bytes, .. } => read.push(bytes.to_vec()),
+                    Heard::Refused(peer) => refused.push(peer.to_owned()),
                 }
                 ControlFlow::Continue(())
             },
         );
-        read
+        (read, refused)
     }
 
     #[test]
@@ -315,15 +325,17 @@ mod tests {
             let fds = path.fds(|peer| waits && peer == "one");
             fds.map(|(_, asked)| asked).collect::<Vec<_>>()
         };
-        assert_eq!(asked(&other, true), [false, true]);
+        assert_eq!(asked(&other, true), [true, false]);
         assert_eq!(asked(&other, false), [true, true]);
+        // With it comes what was said before.
+        let (all, _) = read(&mut other, [Found::Something, Found::Nothing]);
+        assert_eq!(all, [&b"first"[..], b"second", b"urgent"]);
+        one.send(b"third", false, nobody);
+        assert!(read(&mut other, [Found::Nothing; 2]).0.is_empty());
         assert_eq!(
-            read(&mut other, [Found::Nothing, Found::Something]),
-            [b"urgent"]
+            read(&mut other, [Found::Nothing, Found::Unasked]).0,
+            [b"third"]
         );
-        let rest = read(&mut other, [Found::Unasked, Found::Nothing]);
-        assert_eq!(rest, [&b"first"[..], b"second"]);
-        assert!(read(&mut other, [Found::Unasked, Found::Something]).is_empty());
     }
 
     #[test]
@@ -332,20 +344,7 @@ mod tests {
         drop(other);
         for found in [Found::Something, Found::Unasked] {
             one.send(b"anybody?", false, |_| {});
-            let (mut refused, mut buffer) = (Vec::new(), [0; 100]);
-            let mut found = [found, Found::Nothing].into_iter();
-            let now = crate::clock::now();
-            one.receive(
-                now,
-                &mut buffer,
-                || found.next().unwrap(),
-                |heard| {
-                    if let Heard::Refused(peer) = heard {
-                        refused.push(peer.to_owned());
-                    }
-                    ControlFlow::Continue(())
-                },
-            );
+            let (_, refused) = read(&mut one, [Found::Nothing, found]);
             assert_eq!(refused, ["other"], "{found:?}");
         }
     }

@@ -63,7 +63,7 @@ impl Work {
         } else {
             ControlFlow::Break(())
         };
-        let heard = &mut self.heard;
+        let mut heard = Vec::new();
         self.paths.receive(now, found, |received| {
             match received {
                 Received::Datagram {
@@ -73,13 +73,7 @@ impl Work {
                 } => match codec.decode(path, bytes) {
                     Ok(heartbeat) => {
                         tracing::trace!(path, sender = heartbeat.sender, "heartbeat received");
-                        *heard = now;
-                        let input = Input::Heartbeat {
-                            path,
-                            heartbeat,
-                            waited,
-                        };
-                        machine.handle(input, now);
+                        heard.push((path, heartbeat, waited));
                     }
                     Err(reason) => {
                         tracing::trace!(path, %reason, "datagram dropped");
@@ -96,6 +90,17 @@ impl Work {
             }
             next
         });
+        // A peer's words come by two sockets, and one read after a newer one is taken for a replay.
+        heard.sort_by_key(|(_, heartbeat, _)| heartbeat.counter);
+        for (path, heartbeat, waited) in heard {
+            self.heard = now;
+            let input = Input::Heartbeat {
+                path,
+                heartbeat,
+                waited,
+            };
+            self.machine.handle(input, now);
+        }
     }
 
     /// Waits for a datagram, news of the kernel, a command, or the next time that something is due.
